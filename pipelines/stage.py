@@ -1,0 +1,143 @@
+"""What every stage does first and last: check the environment, open inputs, seal the manifest, write the record."""
+
+import ctypes
+import datetime
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cattrs
+
+from yulan import files, manifest
+from yulan.errors import StateError, YulanError, render
+from yulan.layout import Layout, Place, find_root, require_clone_environment
+from yulan.manifest import Determinism, Manifest, Record
+from yulan.params import Params, read_params
+from yulan.profile import Profile, load_profile
+from yulan.recipe import Book, Recipe, load_recipe
+
+PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stage:
+    """One stage at work. Nothing in it outlives the process."""
+
+    name: str
+    phase: str | None
+    book: Book
+    layout: Layout
+    profile: Profile
+    params: Params
+    started: float
+    inputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.book.recipe
+
+    @property
+    def place(self) -> Place:
+        return self.layout.stage(self.name, self.phase)
+
+    def open(self, name: str, phase: str | None = None) -> tuple[Place, Manifest]:
+        """An upstream artifact, verified byte for byte; its digest becomes an input of this one.
+
+        Raises: StateError: it is not there; IntegrityError: a byte differs.
+        """
+        place = self.layout.stage(name, phase)
+        target = f"{name}@{phase}" if phase else name
+        if not place.manifest.exists() or not place.data.exists():
+            raise StateError(
+                "is not there", where=place.folder.relative_to(self.layout.root), cure=f"Fetch it with: dvc pull {target}, or build it with: dvc repro {target}"
+            )
+        found = manifest.require_whole(place)
+        self.inputs[target] = found.digest
+        return place, found
+
+    def seal(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        summary: Mapping[str, Any],
+        determinism: Determinism | None = None,
+        runs: Mapping[str, str] | None = None,
+        warnings: Iterable[str] = (),
+    ) -> Manifest:
+        """List the data folder, write the manifest last, then the record under the content's digest."""
+        made = manifest.seal(
+            self.place,
+            self.layout,
+            stage=self.name,
+            phase=self.phase,
+            inputs=self.inputs,
+            keys=self.recipe.keys(*keys),
+            summary=summary,
+            determinism=determinism,
+        )
+        record = Record(
+            format=1,
+            content=made.digest,
+            commit=commit_of(self.layout.root),
+            started=datetime.datetime.fromtimestamp(self.started, datetime.UTC).isoformat(timespec="seconds"),
+            seconds=round(time.time() - self.started, 1),
+            host=host_class(),
+            runs=dict(runs or {}),
+            warnings=tuple(warnings),
+        )
+        files.write_json(self.layout.record(made.digest), cattrs.unstructure(record))
+        return made
+
+
+def commit_of(root: Path) -> str | None:
+    """The clone's HEAD, or None where there is no git."""
+    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def host_class() -> str:
+    """`Linux x86_64, 2 cores`: never the machine's name."""
+    machine = os.uname()
+    return f"{machine.sysname} {machine.machine}, {len(os.sched_getaffinity(0))} cores"
+
+
+def die_with_parent() -> None:
+    """A killed `dvc repro` must not leave its stage running: ask the kernel, then look whether it is too late."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(1)
+
+
+def run(name: str, work: Callable[[Stage], None]) -> None:
+    """Entry of a stage's module: `python -m pipelines.<stage> [PHASE]`."""
+    die_with_parent()
+    try:
+        root = find_root()
+        require_clone_environment(root)
+        params = read_params(root)
+        stage = Stage(
+            name=name,
+            phase=sys.argv[1] if len(sys.argv) > 1 else None,
+            book=load_recipe(root, params.recipe),
+            layout=Layout(root=root, recipe=params.recipe),
+            profile=load_profile(params.profile),
+            params=params,
+            started=time.time(),
+        )
+        if stage.phase is not None:
+            stage.recipe.phase(stage.phase)
+        files.make_folder(stage.place.data)
+        work(stage)
+    except YulanError as error:
+        print(render(error), file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,53 @@
+"""Every hash this project computes, and the one canonical form that is hashed."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+BLOCK = 1 << 20
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys, no spaces, UTF-8 and the shortest float that reads back; NaN is refused."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def of_bytes(data: bytes | memoryview) -> str:
+    """sha256, 64 lower-case hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def of_json(value: Any) -> str:
+    """sha256 of the canonical form."""
+    return of_bytes(canonical(value))
+
+
+def of_file(path: Path) -> str:
+    """sha256 of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_text(text: str) -> str:
+    """Document id of kind `text`: nothing is changed but line ends, which become \\n."""
+    return of_bytes(text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass"))
+
+
+def chained(previous: str, row: dict[str, Any]) -> str:
+    """Digest of a log row that also covers every row before it."""
+    return of_bytes(previous.encode() + canonical(row))
+
+
+def git_blob(data: bytes) -> str:
+    """git's own id of a small file (SHA-1), the only digest a hub's tree gives for it."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def of_parts(parts: Iterable[bytes]) -> str:
+    """sha256 of a stream."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()

@@ -1,0 +1,70 @@
+"""Everything that can go wrong for a user, as one tree and one renderer.
+
+    YulanError
+    ├─ RecipeError     3  a recipe, profile, mix or schema file is wrong
+    ├─ DataError       4  a source or a document is not what was promised
+    ├─ IntegrityError  5  bytes do not match their manifest, or would run code
+    ├─ StateError      6  the clone, the environment or the graph is not ready
+    ├─ HubError        7  a hub refused, failed or is not there
+    ├─ ResourceError   8  no space, no port, no permission
+    └─ TrainError      9  training stopped before its end
+
+The number is the command's exit code; 2 is click's own (wrong words on the command line), 130 an interrupt.
+A message says what, where and the cure in one line; longer evidence follows as indented lines.
+"""
+
+from collections.abc import Iterable
+
+
+def _plain(value: object) -> str:
+    """Show control characters escaped: a file name may not drive the reader's terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+class YulanError(Exception):
+    """A fault the user can cure. `what` states it, `cure` says what to type or change."""
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: object = None, cure: str, evidence: Iterable[str] = ()) -> None:
+        self.what, self.where, self.cure = what, where, cure
+        self.evidence = tuple(evidence)
+        super().__init__(render(self))
+
+
+class RecipeError(YulanError):
+    exit_code = 3
+
+
+class DataError(YulanError):
+    exit_code = 4
+
+
+class IntegrityError(YulanError):
+    exit_code = 5
+
+
+class StateError(YulanError):
+    exit_code = 6
+
+
+class HubError(YulanError):
+    exit_code = 7
+
+
+class ResourceError(YulanError):
+    exit_code = 8
+
+
+class TrainError(YulanError):
+    exit_code = 9
+
+
+def render(error: YulanError) -> str:
+    """`Error: where: what. cure`, then the evidence, one indented line each (at most 20)."""
+    place = f"{_plain(error.where)}: " if error.where is not None else ""
+    rows = [f"Error: {place}{_plain(error.what)}. {_plain(error.cure)}"]
+    rows += [f"  {_plain(row)}" for row in error.evidence[:20]]
+    if len(error.evidence) > 20:
+        rows.append(f"  … and {len(error.evidence) - 20} more")
+    return "\n".join(rows)

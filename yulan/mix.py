@@ -1,0 +1,54 @@
+"""A mix: how many whole tokens of a phase's budget each source gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+
+from yulan.errors import RecipeError
+from yulan.schema import check, load_yaml
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One source's share in a mix."""
+
+    weight: int
+    """Tokens of `total` that this source gives."""
+    repeats: int
+    """How many times its text may be used again along a path; 0: never."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mix:
+    total: int
+    """What the weights sum to; the phase's budget is divided in the same proportions."""
+    sources: Mapping[str, Part]
+
+    def quotas(self, budget: int) -> dict[str, int]:
+        """Whole tokens for each source; they sum to `budget`."""
+        return allocate({name: part.weight for name, part in self.sources.items()}, budget)
+
+
+def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:
+    """Divide `budget` tokens by largest remainder.
+
+    Ties go to the name that sorts first, so equal mixes give equal shards on any machine.
+    """
+    total = sum(weights.values())
+    shares = {name: divmod(weight * budget, total) for name, weight in weights.items()}
+    missing = budget - sum(whole for whole, _ in shares.values())
+    first = set(sorted(shares, key=lambda name: (-shares[name][1], name))[:missing])
+    return {name: shares[name][0] + (name in first) for name in sorted(shares)}
+
+
+def load_mix(path: Path) -> Mix:
+    """Raises: RecipeError: the file breaks its schema, or its weights do not sum to its total."""
+    raw = load_yaml(path)
+    check(raw, "mix", path)
+    mix = cattrs.structure(raw, Mix)
+    parts = sum(part.weight for part in mix.sources.values())
+    if parts != mix.total:
+        raise RecipeError(f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total")
+    return mix

@@ -1,0 +1,60 @@
+"""The evaluation, release and limit sections of a recipe."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """One lm-eval task, read from a benchmark of sources.yaml."""
+
+    benchmark: str
+    """Key in sources.yaml's `benchmarks`."""
+    shots: int
+    limit: int
+    """Most items that are asked."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generation:
+    prompts: tuple[str, ...]
+    new_tokens: int
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluate:
+    held_out_tokens: int
+    """Most held-out tokens per source in bits per byte."""
+    position_buckets: int
+    """Equal parts of the context for which bits per byte are reported apart."""
+    tasks: Mapping[str, Task]
+    generations: Generation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Licences:
+    """SPDX ids, or `unknown`. Training text has its licence per source, in sources.yaml."""
+
+    code: str
+    weights: str
+    states: str
+    synthetic: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Release:
+    repo: str
+    """OWNER/NAME of the model repository; states and data append -states and -data."""
+    licences: Licences
+    unknown_licence: str | None
+    """Recorded reason for which sources of unknown licence may be trained on; null: the gate refuses them."""
+    intended_use: str
+    limitations: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    gpu_hours: float
+    """Above this a train stage asks for `yulan allow-spend` first."""

@@ -1,0 +1,88 @@
+"""sources.yaml: which files of which pinned packages hold which text, and under which licence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cattrs
+
+from yulan.errors import RecipeError
+from yulan.schema import check, load_yaml, suggest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Package:
+    """One file of a package registry, pinned."""
+
+    version: str
+    file: str
+    """Name of the wheel or archive."""
+    sha256: str
+    size: int
+    """Bytes."""
+    licence: str
+    """SPDX id as the package shows it, or `unknown`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """Where text comes from; its key is a path like `web/cci2`."""
+
+    family: str
+    language: str
+    """ISO 639-1, `code`, or `mul` for several."""
+    licence: str
+    """SPDX id of the text, or `unknown`."""
+    attribution: str
+    """Whom the licence asks to name."""
+    package: str | None
+    """Key in `packages`; null: made by `synthesize`."""
+    reader: str
+    """How documents are read from the files; see yulan/data/sources.py."""
+    paths: tuple[str, ...]
+    """Glob patterns inside the package."""
+    exclude: tuple[str, ...]
+    """Glob patterns that are left out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """Items a recipe evaluates on, and therefore decontaminates against."""
+
+    package: str
+    reader: str
+    paths: tuple[str, ...]
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Generator:
+    """The local model that synthesises text."""
+
+    package: str
+    path: str
+    """The model file inside the package."""
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sources:
+    packages: Mapping[str, Package]
+    sources: Mapping[str, Source]
+    benchmarks: Mapping[str, Benchmark]
+    generator: Generator
+
+    def __post_init__(self) -> None:
+        named = {f"$.sources.{k}.package": v.package for k, v in self.sources.items() if v.package is not None}
+        named |= {f"$.benchmarks.{k}.package": v.package for k, v in self.benchmarks.items()}
+        named["$.generator.package"] = self.generator.package
+        for where, package in named.items():
+            if package not in self.packages:
+                raise RecipeError(f"no package {package!r}", where=where, cure=suggest(package, sorted(self.packages)))
+
+
+def load_sources(path: Path) -> Sources:
+    """Raises: RecipeError: the file breaks its schema or names a package it does not list."""
+    raw = load_yaml(path)
+    check(raw, "sources", path)
+    return cattrs.structure(raw, Sources)

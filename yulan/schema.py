@@ -1,0 +1,122 @@
+"""Load YAML and JSON with care, check them against `schemas/`, and point at the wrong key."""
+
+import difflib
+import json
+from collections.abc import Hashable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from yulan.errors import DataError, RecipeError, YulanError
+from yulan.layout import shipped
+
+LARGEST = 64 << 20
+"""Bytes of the largest YAML or JSON file that is read."""
+
+
+class _Loader(yaml.CSafeLoader):
+    """YAML without aliases (a bomb needs them) and without duplicate keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} is not text", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read(path: Path, kind: type[YulanError]) -> str:
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise kind(f"{size:,} bytes; at most {LARGEST:,} are read", where=path, cure="Give a smaller file")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise kind("no such file", where=path, cure="Check the name, or restore it with: git checkout or dvc pull") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise kind(f"cannot be read ({error.__class__.__name__})", where=path, cure="Give a readable UTF-8 file") from None
+
+
+def load_yaml(path: Path) -> Any:
+    """Raises: RecipeError: no such file, too large, not UTF-8, not YAML, an alias, a tag or a key twice."""
+    text = _read(path, RecipeError)
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else path
+        problem = getattr(error, "problem", None) or error.__class__.__name__
+        raise RecipeError(f"not plain YAML: {problem}", where=place, cure="Correct that line") from None
+
+
+def load_json(path: Path) -> Any:
+    """Raises: DataError: no such file, too large, not UTF-8, not JSON, nested too deep, a key twice."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            raise ValueError("a key stands twice")
+        return made
+
+    def finite(name: str) -> float:
+        raise ValueError(f"{name} is not a JSON number")
+
+    text = _read(path, DataError)
+    try:
+        return json.loads(text, object_pairs_hook=unique, parse_constant=finite)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"not JSON: {error}", where=path, cure="Restore the file from where it came") from None
+
+
+@cache
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema `schemas/<name>.json`."""
+    found: dict[str, Any] = json.loads((shipped("schemas") / f"{name}.json").read_text(encoding="utf-8"))
+    return found
+
+
+def check(value: Any, name: str, where: object, kind: type[YulanError] = RecipeError) -> None:
+    """Raises: `kind`: `value` breaks `schemas/<name>.json`; the message has the path of the wrong key."""
+    error = best_match(Draft202012Validator(schema(name)).iter_errors(value))
+    if error is not None:
+        what, cure = _explain(error)
+        raise kind(what, where=f"{where}: {error.json_path}", cure=cure)
+
+
+def _explain(error: ValidationError) -> tuple[str, str]:
+    """Say one schema error in words: (what, cure)."""
+    if error.validator == "additionalProperties" and isinstance(error.schema, dict):
+        known = sorted(error.schema.get("properties", {}))
+        unknown = sorted(set(error.instance) - set(known)) if isinstance(error.instance, dict) else []
+        return f"unknown key {', '.join(map(repr, unknown))}", suggest(unknown[0] if unknown else "", known)
+    if error.validator == "propertyNames":
+        return f"the name {error.instance!r} is not allowed", "Use lower-case letters, digits and -"
+    if error.validator == "required" and isinstance(error.schema, dict) and isinstance(error.instance, dict):
+        missing = [key for key in error.schema["required"] if key not in error.instance]
+        return f"missing key {', '.join(map(repr, missing))}", "Add it: a recipe is complete, it has no defaults"
+    if error.validator == "type":
+        hint = ' (write 1.0e-3, not 1e-3, which YAML reads as text)' if isinstance(error.instance, str) else ""
+        return f"{str(error.instance)[:60]!r} is not of type {error.validator_value}{hint}", "Correct the value"
+    if error.validator in {"enum", "const"}:
+        allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        return f"{error.instance!r} is not one of the known values", suggest(str(error.instance), [str(a) for a in allowed])
+    return error.message[:200], "Correct the value; the schema's description says what it means"
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """`Did you mean 'x'?`, or the list of what is known."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}"
