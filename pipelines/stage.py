@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
 from yulan import files, manifest
 from yulan.errors import StateError, YulanError, render
 from yulan.layout import Layout, Place, find_root, require_clone_environment
@@ -21,6 +19,7 @@ from yulan.manifest import Determinism, Manifest, Record
 from yulan.params import Params, read_params
 from yulan.profile import Profile, load_profile
 from yulan.recipe import Book, Recipe, load_recipe
+from yulan.schema import plain
 
 PR_SET_PDEATHSIG = 1
 
@@ -91,7 +90,7 @@ class Stage:
             runs=dict(runs or {}),
             warnings=tuple(warnings),
         )
-        files.write_json(self.layout.record(made.digest), cattrs.unstructure(record))
+        files.write_json(self.layout.record(made.digest), plain(record))
         return made
 
 

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
 from yulan import digest, files
 from yulan.errors import DataError, IntegrityError
 from yulan.layout import Layout, Place
-from yulan.schema import check, load_json
+from yulan.schema import check, load_json, plain, structure
 
 FORMAT = 1
 
@@ -66,7 +64,7 @@ class Manifest:
     @property
     def digest(self) -> str:
         """The folder's identity."""
-        return digest.of_json(cattrs.unstructure(self))
+        return digest.of_json(plain(self))
 
     @property
     def size(self) -> int:
@@ -120,7 +118,7 @@ def survey(folder: Path, *, but: frozenset[str] = frozenset()) -> tuple[File, ..
 
 def write(path: Path, manifest: Manifest) -> None:
     """Write the content half, last of all files of its folder."""
-    raw = cattrs.unstructure(manifest)
+    raw = plain(manifest)
     check(raw, "manifest", path, DataError)
     files.write_json(path, raw)
 
@@ -129,7 +127,7 @@ def read(path: Path) -> Manifest:
     """Raises: DataError: no such file, or it breaks its schema; IntegrityError: a path leaves the folder or stands twice."""
     raw = load_json(path)
     check(raw, "manifest", path, DataError)
-    manifest = cattrs.structure(raw, Manifest)
+    manifest = structure(raw, Manifest)
     require_safe([file.path for file in manifest.files], path)
     return manifest
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cattrs
-
 from yulan.errors import RecipeError
-from yulan.schema import check, load_yaml
+from yulan.schema import check, load_yaml, structure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +45,7 @@ def load_mix(path: Path) -> Mix:
     """Raises: RecipeError: the file breaks its schema, or its weights do not sum to its total."""
     raw = load_yaml(path)
     check(raw, "mix", path)
-    mix = cattrs.structure(raw, Mix)
+    mix = structure(raw, Mix)
     parts = sum(part.weight for part in mix.sources.values())
     if parts != mix.total:
         raise RecipeError(f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total")

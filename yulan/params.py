@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cattrs
 import yaml
 
 from yulan import files
 from yulan.layout import Layout, find_root
 from yulan.recipe import INIT, Recipe
-from yulan.schema import check, load_yaml
+from yulan.schema import check, load_yaml, plain, structure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +44,7 @@ def params_for(recipe: Recipe, profile: str) -> Params:
 
 
 def write_params(root: Path, params: Params) -> None:
-    text = "# Written by `yulan use`; dvc.yaml reads it.\n" + yaml.safe_dump(cattrs.unstructure(params), sort_keys=False)
+    text = "# Written by `yulan use`; dvc.yaml reads it.\n" + yaml.safe_dump(plain(params), sort_keys=False)
     files.write_text(root / "params.yaml", text)
 
 
@@ -54,7 +53,7 @@ def read_params(root: Path | None = None) -> Params:
     path = (root or find_root()) / "params.yaml"
     raw = load_yaml(path)
     check(raw, "params", path)
-    return cattrs.structure(raw, Params)
+    return structure(raw, Params)
 
 
 def layout_here() -> Layout:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import cattrs
-
 from yulan.errors import RecipeError
 from yulan.layout import shipped
-from yulan.schema import check, load_yaml, suggest
+from yulan.schema import check, load_yaml, structure, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,4 +46,4 @@ def load_profile(name: str) -> Profile:
         raise RecipeError(f"no profile named {name!r}", where="profiles", cure=suggest(name, profile_names()))
     raw = load_yaml(path)
     check(raw, "profile", path)
-    return cattrs.structure(raw, Profile)
+    return structure(raw, Profile)

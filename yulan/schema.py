@@ -5,14 +5,22 @@ import json
 from collections.abc import Hashable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import cattrs
 import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from yulan.errors import DataError, RecipeError, YulanError
 from yulan.layout import shipped
+
+T = TypeVar("T")
+Scalar = int | float | str | bool
+
+# Without detailed validation a law that a class breaks reaches the caller as it was raised.
+_converter = cattrs.Converter(detailed_validation=False)
+_converter.register_structure_hook(Scalar, lambda value, _: value)
 
 LARGEST = 64 << 20
 """Bytes of the largest YAML or JSON file that is read."""
@@ -94,6 +102,16 @@ def check(value: Any, name: str, where: object, kind: type[YulanError] = RecipeE
     if error is not None:
         what, cure = _explain(error)
         raise kind(what, where=f"{where}: {error.json_path}", cure=cure)
+
+
+def structure(value: Any, kind: type[T]) -> T:
+    """A checked value as the frozen dataclass it describes; the class's own laws are raised as they are."""
+    return _converter.structure(value, kind)
+
+
+def plain(value: Any) -> Any:
+    """A dataclass as dicts, lists and scalars."""
+    return _converter.unstructure(value)
 
 
 def _explain(error: ValidationError) -> tuple[str, str]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cattrs
-
 from yulan import digest
 from yulan.errors import RecipeError
 from yulan.layout import recipe_file
@@ -19,7 +17,7 @@ from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
 from yulan.recipe.sources import Sources, load_sources
 from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule
-from yulan.schema import check, load_yaml, suggest
+from yulan.schema import check, load_yaml, plain, structure, suggest
 
 __all__ = ["INIT", "Anneal", "Model", "Phase", "Recipe", "Schedule", "load_recipe", "read_recipe"]
 
@@ -95,7 +93,7 @@ class Recipe:
 
     def digest(self) -> str:
         """Identity of the recipe: sha256 of its canonical form."""
-        return digest.of_json(cattrs.unstructure(self))
+        return digest.of_json(plain(self))
 
     def keys(self, *names: str) -> dict[str, Any]:
         """Values of dotted keys, as a manifest quotes them: `keys("data.clean", "seed")`."""
@@ -104,7 +102,7 @@ class Recipe:
             value: Any = self
             for part in name.split("."):
                 value = value[part] if isinstance(value, Mapping) else getattr(value, part)
-            found[name] = cattrs.unstructure(value)
+            found[name] = plain(value)
         return found
 
     def _require_sound_path(self, name: str) -> None:
@@ -137,7 +135,7 @@ def read_recipe(path: Path) -> Recipe:
     raw = load_yaml(path)
     check(raw, "recipe", path)
     try:
-        recipe = cattrs.structure(raw, Recipe)
+        recipe = structure(raw, Recipe)
     except RecipeError as error:
         raise RecipeError(error.what, where=f"{path}: {error.where}", cure=error.cure) from None
     if recipe.name != path.parent.name:

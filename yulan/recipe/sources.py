@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import cattrs
-
 from yulan.errors import RecipeError
-from yulan.schema import check, load_yaml, suggest
+from yulan.schema import check, load_yaml, structure, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,4 +83,4 @@ def load_sources(path: Path) -> Sources:
     """Raises: RecipeError: the file breaks its schema or names a package it does not list."""
     raw = load_yaml(path)
     check(raw, "sources", path)
-    return cattrs.structure(raw, Sources)
+    return structure(raw, Sources)
