@@ -1,6 +1,7 @@
 """Every hash this project computes, and the one canonical form that is hashed."""
 
 import hashlib
+import hmac
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -51,3 +52,13 @@ def of_parts(parts: Iterable[bytes]) -> str:
     for part in parts:
         state.update(part)
     return state.hexdigest()
+
+
+def keyed(key: bytes, data: bytes) -> str:
+    """HMAC-SHA256: only the holder of `key` can make it."""
+    return hmac.new(key, data, hashlib.sha256).hexdigest()
+
+
+def same(one: str, other: str) -> bool:
+    """Compare two digests in a time that does not tell where they differ."""
+    return hmac.compare_digest(one.encode(), other.encode())

@@ -1,0 +1,137 @@
+"""The table of addresses, and the way from a request to its handler and from a refusal to its answer."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import anyio.to_thread
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from yulan.errors import ResourceError
+from yulan.rehearsal import routes_discussions, routes_files, routes_lfs, routes_read, routes_repos, routes_write
+from yulan.rehearsal.refused import Refused
+from yulan.rehearsal.store import Store
+from yulan.rehearsal.wire import Call
+
+log = logging.getLogger("yulan.rehearsal")
+Handler = Callable[[Call], Response]
+THREADS = 200
+"""Requests in work at once: a slow client holds one of them and no more."""
+
+API = "/api/{kind}/{ns}/{name}"
+GIT = "/{ns}/{name}"
+# The revision `refs/pr/1` may come unquoted in a download address, where the path follows.
+REV = "(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+)"
+ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    ("GET", "/api/whoami-v2", routes_repos.whoami),
+    ("POST", "/api/repos/create", routes_repos.create),
+    ("DELETE", "/api/repos/delete", routes_repos.delete),
+    ("POST", "/api/validate-yaml", routes_repos.validate_yaml),
+    ("GET", "/api/{kind}", routes_read.listed),
+    ("GET", API, routes_read.info),
+    ("GET", API + "/revision/{rev}", routes_read.info),
+    ("PUT", API + "/settings", routes_repos.settings),
+    ("GET", API + "/tree/{rev}", routes_read.tree),
+    ("GET", API + "/tree/{rev}/{path*}", routes_read.tree),
+    ("POST", API + "/paths-info/{rev}", routes_read.paths_info),
+    ("GET", API + "/refs", routes_read.refs),
+    ("GET", API + "/commits/{rev}", routes_read.commits),
+    ("POST", API + "/branch/{ref}", routes_write.create_branch),
+    ("DELETE", API + "/branch/{ref}", routes_write.delete_branch),
+    ("POST", API + "/tag/{ref}", routes_write.create_tag),
+    ("DELETE", API + "/tag/{ref}", routes_write.delete_tag),
+    ("POST", API + "/preupload/{rev}", routes_write.preupload),
+    ("POST", API + "/commit/{rev}", routes_write.commit),
+    ("GET", API + "/discussions", routes_discussions.listed),
+    ("POST", API + "/discussions", routes_discussions.create),
+    ("GET", API + "/discussions/{number}", routes_discussions.one),
+    ("POST", API + "/discussions/{number}/merge", routes_discussions.merge),
+    ("POST", API + "/discussions/{number}/status", routes_discussions.status),
+    ("POST", API + "/discussions/{number}/comment", routes_discussions.comment),
+    ("POST", "{prefix}" + GIT + r"\.git/info/lfs/objects/batch", routes_lfs.batch),
+    ("PUT", "/lfs/put/{signed}", routes_lfs.put),
+    ("PUT", "/lfs/part/{signed}", routes_lfs.put_part),
+    ("POST", "/lfs/complete/{signed}", routes_lfs.complete),
+    ("GET", "{prefix}" + GIT + "/resolve/" + REV + "/{path*}", routes_files.resolve),
+)
+PARTS = {
+    "{kind}": "(?P<kind>models|datasets)",
+    "{prefix}": "(?:/(?P<kind>datasets))?",
+    "{path*}": "(?P<path>.+)",
+    "{number}": "(?P<number>[1-9][0-9]{0,8})",
+    "{signed}": "(?P<sha256>[0-9a-f]{64})/(?P<size>[0-9]{1,15})/(?P<part>[0-9]{1,6})"
+    "/(?P<expires>[0-9]{1,12})/(?P<signature>[0-9a-f]{64})",
+}
+
+
+def _pattern(route: str) -> re.Pattern[str]:
+    for name, pattern in PARTS.items():
+        route = route.replace(name, pattern)
+    return re.compile(re.sub(r"\{([a-z]+)\}", r"(?P<\1>[^/]+)", route))
+
+
+TABLE = tuple((method, _pattern(route), handler) for method, route, handler in ROUTES)
+
+
+def find(method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
+    """Match on the path as it was sent, then decode each part: a `%2F` is part of a name.
+
+    Raises: Refused: 404 or 405.
+    """
+    known = False
+    for allowed, pattern, handler in TABLE:
+        if match := pattern.fullmatch(raw_path):
+            known = True
+            if method == allowed or (method == "HEAD" and allowed == "GET"):
+                return handler, {"kind": "models"} | {k: unquote(v) for k, v in match.groupdict().items() if v is not None}
+    raise Refused(405 if known else 404, "Sorry, we can't find the page you are looking for.")
+
+
+def scope_of(request: Request, store: Store) -> str | None:
+    """Raises: Refused: a token that this hub did not make."""
+    sent = request.headers.get("authorization")
+    if sent is None:
+        return None
+    kind, _, token = sent.partition(" ")
+    scope = store.scope(token.strip()) if kind.lower() == "bearer" else None
+    if scope is None:
+        # Clients tell a wrong token from a missing repo by exactly this sentence.
+        raise Refused(401, "Invalid credentials in Authorization header")
+    return scope
+
+
+def answer(refused: Refused) -> Response:
+    headers = {**refused.headers, "X-Error-Message": json.dumps(refused.message)[1:-1]}
+    if refused.code:
+        headers["X-Error-Code"] = refused.code
+    return JSONResponse({"error": refused.message}, refused.status, headers=headers)
+
+
+def make_app(store: Store) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        request = Request(scope, receive)
+        try:
+            handler, args = find(request.method, scope["raw_path"].decode("ascii"))
+            call = Call(request=request, store=store, args=args, scope=scope_of(request, store))
+            response = await run_in_threadpool(handler, call)
+        except Refused as refused:
+            response = answer(refused)
+        except ClientDisconnect:
+            return
+        except ResourceError as error:
+            log.error("%s", error)
+            response = answer(Refused(507, error.what))
+        except Exception:
+            log.exception("a %s request failed", request.method)
+            response = answer(Refused(500, "Internal Error"))
+        await response(scope, receive, send)
+
+    return app

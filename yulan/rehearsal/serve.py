@@ -1,0 +1,61 @@
+"""Run the hub until it is told to stop."""
+
+import errno
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGINT, SIGTERM, signal
+
+from yulan.errors import ResourceError
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Raises: ResourceError: the port is taken or not allowed."""
+    place = f"{host}:{port}"
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ResourceError("the port is in use", where=place, cure="Choose another one with --port, or 0 for any") from None
+        if error.errno == errno.EACCES:
+            raise ResourceError("not allowed to use this port", where=place, cure="Choose one above 1023 with --port") from None
+        raise ResourceError("this address is not on this machine", where=place, cure="Leave --host out") from None
+    return listener
+
+
+def serve(root: Path, port: int, host: str = "127.0.0.1") -> None:
+    """Serve the hub kept under `root`, until SIGTERM or SIGINT. Port 0 takes any free one.
+
+    One line goes to stdout, once clients can connect: `listening on http://HOST:PORT`.
+    Raises: ResourceError: the port cannot be had. StateError: another hub serves this root.
+    """
+    import uvicorn
+
+    from yulan.rehearsal.app import make_app
+    from yulan.rehearsal.store import Store
+
+    listener = _listen(host, port)
+    app = make_app(Store(root))
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            name = f"[{host}]" if ":" in host else host
+            print(f"listening on http://{name}:{listener.getsockname()[1]}", flush=True)
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # uvicorn would raise the signal again when it is done, and end as if it were killed.
+            for number in (SIGTERM, SIGINT):
+                signal(number, self.handle_exit)
+            yield
+
+    # Addresses carry upload signatures: no access log. Idle connections outlive the pause between two client calls.
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, lifespan="off", timeout_keep_alive=75, timeout_graceful_shutdown=5
+    )
+    Server(config).run(sockets=[listener])
