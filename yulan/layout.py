@@ -113,6 +113,11 @@ class Layout:
         """A trainer's working folder, outside DVC: DVC deletes a stage's outputs before it runs."""
         return self.root / "runs" / self.recipe / phase / digest[:16]
 
+    @property
+    def rehearsal(self) -> Path:
+        """Storage of the local hub that `make repro` publishes to."""
+        return self.root / ".rehearsal"
+
     def spend(self) -> Path:
         """What `yulan allow-spend` wrote."""
         return self.root / "runs" / self.recipe / "allowed.json"

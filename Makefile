@@ -1,0 +1,47 @@
+# make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
+# make test    the tests
+# The rest is for those who change the code: check, test-all, bench, ui, lock, clean.
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test check test-all bench ui lock clean
+SHELL := /bin/sh
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^\./q' Makefile
+
+setup:
+	@PYTHON="$(or $(PYTHON),python3)" ./bootstrap
+
+repro: setup
+	@$(BIN)/dvc repro
+	@$(BIN)/python -m pipelines.rehearse
+
+test: setup
+	@$(PYTEST) -m "not large and not gpu"
+
+check: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(PYTEST) -m "not slow and not large and not gpu"
+
+test-all: setup
+	@$(PYTEST) -m "not gpu"
+
+bench: setup
+	@$(PYTEST) tests/bench
+
+ui: setup
+	@$(BIN)/yulan track ui
+
+# A fresh environment from pyproject.toml alone; `+cpu` and the like are this machine's choice of build, not the lock's.
+lock:
+	@rm -rf .cache/lock && python3 -m venv .cache/lock
+	@.cache/lock/bin/pip install --quiet "$$(sed -n 's/.*"\(torch==[^"]*\)".*/\1/p' pyproject.toml)"
+	@.cache/lock/bin/pip install --quiet ".[dev]"
+	@.cache/lock/bin/pip freeze --exclude yulan | sed 's/+cpu$$//; s/+cu[0-9]*$$//' > requirements.lock
+	@rm -rf .cache/lock
+
+clean:
+	@rm -rf runs build dist .mypy_cache .ruff_cache .pytest_cache

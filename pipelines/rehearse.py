@@ -1,0 +1,42 @@
+"""The end of `make repro`: publish the bundle to a local hub, pull it back as a stranger would, verify, print the report's path."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from yulan.layout import Layout, find_root
+from yulan.params import read_params
+from yulan.recipe import load_recipe
+
+
+def main() -> None:
+    root = find_root()
+    layout = Layout(root=root, recipe=read_params(root).recipe)
+    repo = load_recipe(root, layout.recipe).recipe.release.repo
+    yulan = [sys.executable, "-m", "yulan.cli"]
+    hub = subprocess.Popen(
+        [*yulan, "hub", "serve", "--root", str(layout.rehearsal), "--port", "0"], stdout=subprocess.PIPE, text=True, cwd=root
+    )
+    try:
+        line = hub.stdout.readline() if hub.stdout else ""
+        if not line.startswith("listening on "):
+            sys.exit(hub.wait())
+        url = line.split()[-1]
+        env = os.environ | {"HF_TOKEN": (layout.rehearsal / "token").read_text().strip()}
+        subprocess.run([*yulan, "publish", "--to", url], check=True, env=env, cwd=root)
+        with tempfile.TemporaryDirectory() as elsewhere:
+            folder = Path(elsewhere) / "release"
+            subprocess.run([*yulan, "pull", f"hf://{repo}@final", "--from", url, "--into", str(folder)], check=True, env=env)
+            subprocess.run([*yulan, "verify", str(folder)], check=True)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode)
+    finally:
+        hub.terminate()
+        hub.wait()
+    print(layout.stage("report").data / "index.html")
+
+
+if __name__ == "__main__":
+    main()

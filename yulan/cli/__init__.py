@@ -1,0 +1,66 @@
+"""The `yulan` command. Each verb is one file; it is imported when it is typed, so that help is instant."""
+
+import difflib
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from yulan import __version__
+from yulan.errors import YulanError, render
+
+VERBS = {
+    "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
+    "continue": ("continue_", "Train on from a checkpoint folder."),
+    "gc": ("gc", "Sweep the working folders of finished training runs."),
+    "hub": ("hub", "Serve the local rehearsal hub."),
+    "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
+    "publish": ("publish", "Publish a judged bundle to a hub."),
+    "pull": ("pull", "Fetch a revision of a release and verify every byte."),
+    "show": ("show", "Print a recipe, profile or phase."),
+    "track": ("track", "Look at training runs, or rebuild their store."),
+    "use": ("use", "Choose the recipe and profile that dvc works on."),
+    "verify": ("verify", "Check every byte of a folder against its manifest."),
+}
+
+
+class Verbs(click.Group):
+    """Loads a verb's module when it is asked for; shows errors as one line with their exit code."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = importlib.import_module(f"yulan.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, VERBS[cmd_name][0])
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            near = difflib.get_close_matches(args[0], VERBS, n=1)
+            if near:
+                error.message += f" Did you mean {near[0]!r}?"
+            raise
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # From the table, not from the modules: help must not import what it only names.
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except YulanError as error:
+            click.echo(render(error), err=True)
+            sys.exit(error.exit_code)
+
+
+@click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="yulan")
+def main() -> None:
+    """Rebuild, continue, publish and audit a fully open language model."""
