@@ -1,0 +1,176 @@
+"""The whole road at the smallest size: raw text, training, release, publication, and back into another clone."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from clone import Clone, hub, make_clone, write_tiny  # noqa: E402
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone in which `dvc repro` has built the tiny recipe."""
+    clone = make_clone(tmp_path_factory.mktemp("road") / "clone")
+    write_tiny(clone.root)
+    clone.commit("Add the tiny recipe")
+    (clone.root / "dvc.lock").unlink(missing_ok=True)
+    clone.commit("Start without a lock") if clone.run("git", "status", "--porcelain").stdout else None
+    clone.yulan("use", "tiny", "--profile", "cpu-2")
+    clone.commit("Use the tiny recipe")
+    clone.dvc("repro")
+    clone.commit("Build the tiny recipe")
+    return clone
+
+
+def artifact(clone: Clone, *parts: str) -> dict:
+    return json.loads((clone.root / "artifacts" / "tiny" / Path(*parts) / "manifest.json").read_text())
+
+
+def test_a_second_repro_does_no_work(built: Clone):
+    done = built.dvc("repro")
+    assert "Running stage" not in done.stdout
+
+
+def test_every_artifact_names_its_inputs_by_content(built: Clone):
+    from yulan import manifest
+
+    folder = built.root / "artifacts" / "tiny"
+    found = {p.parent.relative_to(folder).as_posix(): manifest.read(p) for p in sorted(folder.glob("**/manifest.json")) if "data" not in p.parts[len(folder.parts):]}  # fmt: skip
+    digests = {name: made.digest for name, made in found.items()}
+    assert len(digests) >= 20
+    for name, made in found.items():
+        for upstream, digest in made.inputs.items():
+            if upstream.replace("@", "/") in digests:
+                assert digests[upstream.replace("@", "/")] == digest, f"{name} names another {upstream}"
+
+
+def test_no_host_user_or_path_is_in_any_manifest_or_record(built: Clone):
+    for path in (built.root / "artifacts" / "tiny").rglob("*.json"):
+        if "data" in path.parts:
+            continue
+        text = path.read_text()
+        assert str(built.root) not in text, path
+        assert os.uname().nodename not in text or len(os.uname().nodename) < 4, path
+
+
+def test_a_key_of_one_phase_reruns_it_and_its_successors_only(built: Clone):
+    path = built.root / "recipes" / "tiny" / "recipe.yaml"
+    before = path.read_text()
+    try:
+        head, tail = before.split("  phase-03:\n")
+        path.write_text(head + "  phase-03:\n" + tail.replace("every: 4", "every: 5", 1))
+        status = json.loads(built.dvc("status", "--json").stdout)
+        touched = {name for name in status if name.startswith(("mix", "train", "evaluate"))}
+        assert touched == {"mix@phase-03", "train@phase-03", "evaluate@phase-03"}
+    finally:
+        path.write_text(before)
+    assert built.dvc("status", "--json").stdout.strip() == "{}"
+
+
+def test_a_deleted_output_comes_back_from_the_cache(built: Clone):
+    import shutil
+
+    shutil.rmtree(built.root / "artifacts" / "tiny" / "shards" / "data")
+    done = built.dvc("repro", "shards")
+    assert "Running stage" not in done.stdout
+    assert (built.root / "artifacts" / "tiny" / "shards" / "data" / "shards.json").exists()
+
+
+def test_another_clone_trains_one_phase_from_the_remote(built: Clone, tmp_path: Path):
+    built.dvc("push", "--run-cache")
+    other = make_clone(tmp_path / "other", built.root)
+    other.dvc("remote", "modify", "--local", "local", "url", str(built.root / ".dvc-remote"))
+    refused = other.run(".venv/bin/python", "-m", "pipelines.train", "phase-03", check=False)
+    assert refused.returncode == 6
+    assert "dvc pull" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    before = artifact(built, "train", "phase-03")
+    done = other.dvc("repro", "--pull", "--allow-missing", "train@phase-03")
+    assert "train@phase-01" not in [w for line in done.stdout.splitlines() if "Running" in line for w in line.split("'")]
+    assert artifact(other, "train", "phase-03") == before
+    other.dvc("pull")
+    assert "Running stage" not in other.dvc("repro").stdout
+
+
+def test_a_killed_repro_leaves_no_rank_and_resumes_to_the_same_bytes(built: Clone, tmp_path: Path):
+    other = make_clone(tmp_path / "killed", built.root)
+    other.dvc("remote", "modify", "--local", "local", "url", str(built.root / ".dvc-remote"))
+    other.dvc("pull", "mix@phase-01", "shards", "init")
+    command = [".venv/bin/dvc", "repro", "-f", "-s", "train@phase-01"]
+    run = subprocess.Popen(command, cwd=other.root, env=other.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 120
+    while not list(other.root.glob("runs/tiny/phase-01/*/**/step-000004/manifest.json")) and time.time() < deadline:
+        time.sleep(0.05)
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    time.sleep(2)
+    assert not [p for p in Path("/proc").glob("[0-9]*/cwd") if _reads(p) == str(other.root)]
+    other.dvc("repro", "-f", "-s", "train@phase-01")
+    assert artifact(other, "train", "phase-01") == artifact(built, "train", "phase-01")
+
+
+def _reads(link: Path) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
+
+
+def test_a_release_goes_out_and_comes_back(built: Clone, tmp_path: Path):
+    """pull(publish(x)) == x, and a second user trains on from it on one process."""
+    with hub(built, tmp_path / "hub") as (url, token):
+        repo = "yulan-nano/YuLan-Nano"
+        wrong = built.yulan("publish", "--to", url, check=False, HF_TOKEN="hf_wrong")
+        assert wrong.returncode == 7
+        assert "Traceback" not in wrong.stderr
+        built.yulan("publish", "--to", url, HF_TOKEN=token)
+        again = built.yulan("publish", "--to", url, HF_TOKEN=token)
+        assert "Traceback" not in again.stderr
+
+        stranger = make_clone(tmp_path / "stranger", built.root)
+        final = tmp_path / "final"
+        stranger.yulan("pull", f"hf://{repo}@final", "--from", url, "--into", str(final), HF_TOKEN=token)
+        assert "all match" in stranger.yulan("verify", str(final)).stdout
+        original = built.root / "artifacts" / "tiny" / "bundle" / "data" / "model" / "main"
+        assert _bytes(final) == _bytes(original)
+
+        states = tmp_path / "states"
+        revision = "phase-02-step-000024"
+        stranger.yulan("pull", f"hf://{repo}-states@{revision}", "--from", url, "--into", str(states), HF_TOKEN=token)
+        stranger.dvc("remote", "modify", "--local", "local", "url", str(built.root / ".dvc-remote"))
+        built.dvc("push")
+        stranger.dvc("pull", "mix@phase-03-short", "shards")
+        into = tmp_path / "continued"
+        done = stranger.yulan("continue", str(states), "--phase", "phase-03-short", "--profile", "cpu-1", "--into", str(into))
+        assert "CLOSE" in done.stdout
+        assert list(into.glob("**/step-000032/manifest.json"))
+
+        (final / "config.json").write_text("{}")
+        tampered = stranger.yulan("verify", str(final), check=False)
+        assert tampered.returncode == 5
+        assert "changed  config.json" in tampered.stderr
+
+
+def _bytes(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_a_dirty_tree_is_not_published(built: Clone, tmp_path: Path):
+    readme = built.root / "README.md"
+    before = readme.read_text()
+    readme.write_text(before + "\nchanged\n")
+    try:
+        done = built.yulan("publish", "--to", "http://127.0.0.1:9", check=False, HF_TOKEN="hf_any")
+        assert done.returncode == 6
+        assert "README.md" in done.stderr
+    finally:
+        readme.write_text(before)
