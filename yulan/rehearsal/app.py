@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from yulan.errors import ResourceError
-from yulan.rehearsal import routes_discussions, routes_files, routes_lfs, routes_read, routes_repos, routes_write
+from yulan.rehearsal import routes_discussions, routes_files, routes_lfs, routes_read, routes_repos, routes_write, routes_xet
 from yulan.rehearsal.refused import Refused
 from yulan.rehearsal.store import Store
 from yulan.rehearsal.wire import Call
@@ -57,6 +57,11 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("PUT", "/lfs/put/{signed}", routes_lfs.put),
     ("PUT", "/lfs/part/{signed}", routes_lfs.put_part),
     ("POST", "/lfs/complete/{signed}", routes_lfs.complete),
+    ("GET", API + "/xet-(?P<access>read|write)-token/{rev}", routes_xet.token),
+    ("POST", "/v1/xorbs/default/{hash}", routes_xet.put_xorb),
+    ("POST", "/v1/shards", routes_xet.put_shard),
+    ("GET", "/v1/reconstructions/{hash}", routes_xet.reconstruction),
+    ("GET", "/xet/xorb/{hash}/{expires}/{signature}", routes_xet.get_xorb),
     ("GET", "{prefix}" + GIT + "/resolve/" + REV + "/{path*}", routes_files.resolve),
 )
 PARTS = {
@@ -64,8 +69,10 @@ PARTS = {
     "{prefix}": "(?:/(?P<kind>datasets))?",
     "{path*}": "(?P<path>.+)",
     "{number}": "(?P<number>[1-9][0-9]{0,8})",
-    "{signed}": "(?P<sha256>[0-9a-f]{64})/(?P<size>[0-9]{1,15})/(?P<part>[0-9]{1,6})"
-    "/(?P<expires>[0-9]{1,12})/(?P<signature>[0-9a-f]{64})",
+    "{signed}": "(?P<sha256>[0-9a-f]{64})/(?P<size>[0-9]{1,15})/(?P<part>[0-9]{1,6})/{expires}/{signature}",
+    "{hash}": "(?P<hash>[0-9a-f]{64})",
+    "{expires}": "(?P<expires>[0-9]{1,12})",
+    "{signature}": "(?P<signature>[0-9a-f]{64})",
 }
 
 
@@ -92,19 +99,6 @@ def find(method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
     raise Refused(405 if known else 404, "Sorry, we can't find the page you are looking for.")
 
 
-def scope_of(request: Request, store: Store) -> str | None:
-    """Raises: Refused: a token that this hub did not make."""
-    sent = request.headers.get("authorization")
-    if sent is None:
-        return None
-    kind, _, token = sent.partition(" ")
-    scope = store.scope(token.strip()) if kind.lower() == "bearer" else None
-    if scope is None:
-        # Clients tell a wrong token from a missing repo by exactly this sentence.
-        raise Refused(401, "Invalid credentials in Authorization header")
-    return scope
-
-
 def answer(refused: Refused) -> Response:
     headers = {**refused.headers, "X-Error-Message": json.dumps(refused.message)[1:-1]}
     if refused.code:
@@ -120,7 +114,7 @@ def make_app(store: Store) -> ASGIApp:
         request = Request(scope, receive)
         try:
             handler, args = find(request.method, scope["raw_path"].decode("ascii"))
-            call = Call(request=request, store=store, args=args, scope=scope_of(request, store))
+            call = Call(request=request, store=store, args=args)
             response = await run_in_threadpool(handler, call)
         except Refused as refused:
             response = answer(refused)

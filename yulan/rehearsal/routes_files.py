@@ -6,7 +6,6 @@ from starlette.responses import FileResponse, Response
 
 from yulan.rehearsal.refused import missing
 from yulan.rehearsal.wire import Call
-from yulan.rehearsal.xet import xet_hash
 
 
 class Bytes(FileResponse):
@@ -30,7 +29,7 @@ def resolve(call: Call) -> Response:
     }
     if entry.lfs:
         headers |= {"X-Linked-Size": str(entry.size), "X-Linked-ETag": f'"{entry.oid}"'}
-        if hash := xet_hash(call.store, entry.sha256):
+        if hash := call.store.xet.name(entry.sha256):
             route = f"{call.base}/api/{call.args['kind']}/{repo.id}/xet-read-token/{id}"
             headers |= {"X-Xet-Hash": hash, "Link": f'<{route}>; rel="xet-auth"', "X-Xet-Refresh-Route": route}
     return Bytes(repo.objects.path(entry.sha256), headers=headers, media_type="application/octet-stream")

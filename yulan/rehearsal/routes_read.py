@@ -13,7 +13,6 @@ from yulan.rehearsal.repo import HEADS, PULLS, TAGS, Repo
 from yulan.rehearsal.routes_repos import card
 from yulan.rehearsal.tree import Folder, listing
 from yulan.rehearsal.wire import Call
-from yulan.rehearsal.xet import xet_hash
 
 PAGE = 1000
 README_LIMIT = 1 << 20
@@ -96,7 +95,7 @@ def described(call: Call, repo: Repo, id: str, rows: Mapping[str, Entry | Folder
         shown: dict[str, Any] = {"type": "file", "oid": row.blob_id, "size": row.size, "path": path}
         if row.lfs:
             shown["lfs"] = lfs(row)
-            if hash := xet_hash(call.store, row.sha256):
+            if hash := call.store.xet.name(row.sha256):
                 shown["xetHash"] = hash
         out.append(shown)
     if expand:

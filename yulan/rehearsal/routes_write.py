@@ -1,24 +1,13 @@
 """Changing a repository: which files are large, one commit, branches and tags."""
 
-import base64
-import binascii
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
-
 from starlette.responses import JSONResponse, Response
 
-from yulan.rehearsal.commits import Entry, large, small
 from yulan.rehearsal.discussions import open_pull
-from yulan.rehearsal.refused import Refused, missing
-from yulan.rehearsal.repo import HEADS, TAGS, Repo
+from yulan.rehearsal.operations import LINE, Tree, decoded, read_operations
+from yulan.rehearsal.repo import HEADS, TAGS
 from yulan.rehearsal.routes_repos import url
 from yulan.rehearsal.tree import LARGE, checked, ignores, tracks
 from yulan.rehearsal.wire import Call, field
-
-LINE = 2 * LARGE
-"""Most bytes of one line of a commit: a small file in base64, and room to spare."""
-Tree = dict[str, Entry]
 
 
 def preupload(call: Call) -> Response:
@@ -41,17 +30,10 @@ def preupload(call: Call) -> Response:
     return JSONResponse({"files": rows, "commitOid": repo.resolve(call.args["rev"])})
 
 
-def decoded(text: object) -> bytes:
-    try:
-        return base64.b64decode(str(text), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused(400, "Not base64") from None
-
-
 def commit(call: Call) -> Response:
     """Read the operations, store what came with them, then move the branch once."""
     repo = call.repo("write")
-    header, steps = read_operations(repo, call.lines(LINE))
+    header, steps = read_operations(call.store, call.lines(LINE))
     title, message = str(header.get("summary") or "Upload files"), str(header.get("description") or "")
     pull = open_pull(repo, title, message, call.args["rev"]) if call.query.get("create_pr") == "1" else None
     ref = repo.branch(call.args["rev"]) if pull is None else pull.ref
@@ -64,59 +46,6 @@ def commit(call: Call) -> Response:
     id = repo.add_commit(ref, change, title=title, message=message, parent=header.get("parentCommit"))
     answer = {"success": True, "commitOid": id, "commitUrl": f"{url(call, repo)}/commit/{id}", "hookOutput": ""}
     return JSONResponse(answer | ({"pullRequestUrl": f"{url(call, repo)}/discussions/{pull.number}"} if pull else {}))
-
-
-def read_operations(repo: Repo, lines: Iterator[bytearray]) -> tuple[dict[str, Any], list[Callable[[Tree], Tree]]]:
-    """Operations as functions on a tree, since only the lock's holder knows the tree they meet."""
-    header: dict[str, Any] = {}
-    steps: list[Callable[[Tree], Tree]] = []
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise Refused(400, "A line of the commit is not JSON") from None
-        key, value = field(row, "key", str), field(row, "value", dict)
-        if key == "header":
-            header = value
-        else:
-            steps.append(_operation(repo, key, value))
-    return header, steps
-
-
-def _operation(repo: Repo, key: str, value: dict[str, Any]) -> Callable[[Tree], Tree]:
-    path = checked(field(value, "path", str).strip("/"))
-    if key == "file":
-        content = field(value, "content", str)
-        data = decoded(content) if value.get("encoding") == "base64" else content.encode()
-        repo.objects.put(data)
-        return _placed(path, small(data))
-    if key == "lfsFile":
-        return _placed(path, _uploaded(repo, path, value))
-    if key == "deletedFile":
-        return lambda tree: _without(tree, path, {path} & tree.keys())
-    if key == "deletedFolder":
-        return lambda tree: _without(tree, path, {name for name in tree if name.startswith(f"{path}/")})
-    raise Refused(400, f"Unknown operation: {key!a}")
-
-
-def _placed(path: str, entry: Entry) -> Callable[[Tree], Tree]:
-    return lambda tree: {**tree, path: entry}
-
-
-def _uploaded(repo: Repo, path: str, value: dict[str, Any]) -> Entry:
-    """The large file that an earlier upload left here; `size` is absent where a file is copied."""
-    sha256, size = field(value, "oid", str), value.get("size")
-    if len(sha256) != 64 or set(sha256) - set("0123456789abcdef") or not repo.objects.has(sha256, size):
-        raise Refused(400, f"{path}: no bytes with this sha256 and size were uploaded")
-    return large(sha256, repo.objects.path(sha256).stat().st_size)
-
-
-def _without(tree: Tree, path: str, gone: set[str]) -> Tree:
-    if not gone:
-        raise missing("entry", f"{path} does not exist")
-    return {name: entry for name, entry in tree.items() if name not in gone}
 
 
 def create_branch(call: Call) -> Response:

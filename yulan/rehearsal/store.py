@@ -10,6 +10,7 @@ from yulan import digest, files
 from yulan.rehearsal.objects import Objects
 from yulan.rehearsal.refused import Refused
 from yulan.rehearsal.repo import Repo
+from yulan.rehearsal.xet import Xet
 
 KINDS = ("model", "dataset")
 NAME = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z0-9_](?:[\w.-]{0,94}[\w])?", re.ASCII)
@@ -23,7 +24,10 @@ class Store:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._held = files.lock(root / "lock")
+        for left_by_a_kill in list(root.rglob(f".*{files.PARTIAL}")):
+            files.remove(left_by_a_kill)
         self.objects = Objects(root / "objects")
+        self.xet = Xet(root / "xet")
         self.tokens = {_token(root / name): scope for scope, name in TOKENS.items()}
         self._repos: dict[tuple[str, str], Repo] = {}
         self._lock = threading.Lock()

@@ -25,8 +25,22 @@ class Call:
     store: Store
     args: dict[str, str]
     """Named parts of the address, percent-decoded after it was split."""
-    scope: str | None
-    """`write`, `read`, or None without a token."""
+
+    @property
+    def scope(self) -> str | None:
+        """`write`, `read`, or None without a token.
+
+        Raises: Refused: a token that this hub did not make.
+        """
+        sent = self.request.headers.get("authorization")
+        if sent is None:
+            return None
+        kind, _, token = sent.partition(" ")
+        scope = self.store.scope(token.strip()) if kind.lower() == "bearer" else None
+        if scope is None:
+            # Clients tell a wrong token from a missing repo by exactly this sentence.
+            raise Refused(401, "Invalid credentials in Authorization header")
+        return scope
 
     @property
     def query(self) -> dict[str, str]:
@@ -67,12 +81,12 @@ class Call:
                 raise Refused(413, f"A line is longer than {limit} bytes")
         yield rest
 
-    def body(self) -> bytes:
+    def body(self, limit: int = BODY) -> bytes:
         data = bytearray()
         for block in self.blocks():
             data += block
-            if len(data) > BODY:
-                raise Refused(413, f"The body is larger than {BODY} bytes")
+            if len(data) > limit:
+                raise Refused(413, f"The body is larger than {limit} bytes")
         return bytes(data)
 
     def json(self) -> dict[str, Any]:
@@ -86,21 +100,23 @@ class Call:
 
     def need(self, scope: str) -> None:
         """Raises: Refused: 401 without a token, 403 with one that only reads."""
-        if self.scope is None:
+        held = self.scope
+        if held is None:
             raise Refused(401, "Invalid username or password.")
-        if scope == "write" and self.scope != "write":
+        if scope == "write" and held != "write":
             raise Refused(403, "You have read access but not the required permissions for this operation")
 
     def repo(self, scope: str = "read", *, content: bool = False) -> Repo:
         """The repo of the address. A private one does not exist for strangers; `content` of a gated one is refused to them."""
+        held = self.scope
         repo = self.store.repo(self.args["kind"].rstrip("s"), f"{self.args['ns']}/{self.args['name']}")
-        if not repo.exists or (self.scope is None and repo.settings["private"]):
-            if self.scope is None:
+        if not repo.exists or (held is None and repo.settings["private"]):
+            if held is None:
                 raise Refused(401, "Invalid username or password.", "RepoNotFound")
             raise missing("repo", "Repository not found")
         if scope == "write":
             self.need("write")
-        if content and self.scope is None and repo.settings["gated"]:
+        if content and held is None and repo.settings["gated"]:
             raise Refused(
                 401, f"Access to {repo.kind} {repo.id} is restricted. You must be authenticated to access it.", "GatedRepo"
             )
