@@ -54,7 +54,9 @@ class Stage:
         target = f"{name}@{phase}" if phase else name
         if not place.manifest.exists() or not place.data.exists():
             raise StateError(
-                "is not there", where=place.folder.relative_to(self.layout.root), cure=f"Fetch it with: dvc pull {target}, or build it with: dvc repro {target}"
+                "is not there",
+                where=place.folder.relative_to(self.layout.root),
+                cure=f"Fetch it with: dvc pull {target}, or build it with: dvc repro {target}",
             )
         found = manifest.require_whole(place)
         self.inputs[target] = found.digest

@@ -48,5 +48,7 @@ def load_mix(path: Path) -> Mix:
     mix = structure(raw, Mix)
     parts = sum(part.weight for part in mix.sources.values())
     if parts != mix.total:
-        raise RecipeError(f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total")
+        raise RecipeError(
+            f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total"
+        )
     return mix

@@ -26,12 +26,13 @@ LARGEST = 64 << 20
 """Bytes of the largest YAML or JSON file that is read."""
 
 
-class _Loader(yaml.CSafeLoader):
+class _Loader(yaml.SafeLoader):
     """YAML without aliases (a bomb needs them) and without duplicate keys."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
-            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+            mark = getattr(self.peek_event(), "start_mark", None)
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Hashable, Any]:
@@ -62,7 +63,7 @@ def load_yaml(path: Path) -> Any:
     """Raises: RecipeError: no such file, too large, not UTF-8, not YAML, an alias, a tag or a key twice."""
     text = _read(path, RecipeError)
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else path
@@ -126,7 +127,7 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         missing = [key for key in error.schema["required"] if key not in error.instance]
         return f"missing key {', '.join(map(repr, missing))}", "Add it: a recipe is complete, it has no defaults"
     if error.validator == "type":
-        hint = ' (write 1.0e-3, not 1e-3, which YAML reads as text)' if isinstance(error.instance, str) else ""
+        hint = " (write 1.0e-3, not 1e-3, which YAML reads as text)" if isinstance(error.instance, str) else ""
         return f"{str(error.instance)[:60]!r} is not of type {error.validator_value}{hint}", "Correct the value"
     if error.validator in {"enum", "const"}:
         allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]

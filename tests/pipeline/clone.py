@@ -61,7 +61,15 @@ def write_tiny(root: Path) -> None:
     shutil.copytree(nano, tiny)
     recipe = yaml.safe_load((nano / "recipe.yaml").read_text())
     recipe["name"] = "tiny"
-    recipe["model"] |= {"vocab_size": 1024, "hidden_size": 64, "layers": 2, "heads": 2, "kv_heads": 1, "ffn_size": 128, "base_width": 32}
+    recipe["model"] |= {
+        "vocab_size": 1024,
+        "hidden_size": 64,
+        "layers": 2,
+        "heads": 2,
+        "kv_heads": 1,
+        "ffn_size": 128,
+        "base_width": 32,
+    }
     recipe["data"]["tokenizer"] |= {"vocab_size": 1024, "sample_bytes": 1_000_000}
     recipe["data"]["synthesize"]["families"] = {}
     recipe["schedule"]["warmup"] = 4

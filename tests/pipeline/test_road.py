@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from clone import Clone, hub, make_clone, write_tiny  # noqa: E402
+from clone import Clone, hub, make_clone, write_tiny
 
 pytestmark = pytest.mark.slow
 

@@ -32,9 +32,8 @@ def _table(made: Plan) -> None:
     click.echo(f"{made.recipe} on {made.profile}: {made.parameters:,} parameters, {made.folded:,} folded into plain Llama")
     click.echo(f"{'phase':18} {'tokens':>18} {'steps':>9} {'context':>8} {'FLOPs':>10} {'time':>10} {'checkpoints':>14}")
     for p in made.phases:
-        click.echo(
-            f"{p.name:18} {p.tokens:18,} {p.steps:9,} {p.context:8,} {p.flops:10.3g} {_time(p.seconds):>10} {_size(p.checkpoints):>14}"
-        )
+        costs = f"{p.flops:10.3g} {_time(p.seconds):>10} {_size(p.checkpoints):>14}"
+        click.echo(f"{p.name:18} {p.tokens:18,} {p.steps:9,} {p.context:8,} {costs}")
     steps = sum(p.steps for p in made.phases)
     click.echo(
         f"{'all':18} {made.tokens:18,} {steps:9,} {'':8} {made.flops:10.3g} {_time(made.seconds):>10} {_size(made.disk):>14}"

@@ -34,9 +34,8 @@ def recipe(name: str | None, as_json: bool) -> None:
     click.echo(f"{made.name}  {made.digest()}")
     click.echo(f"{'phase':18} {'after':12} {'regime':14} {'tokens':>16} {'steps':>8} {'from step':>9} {'context':>7}")
     for key, phase in made.phases.items():
-        click.echo(
-            f"{key:18} {phase.after:12} {phase.regime:14} {phase.tokens:16,} {phase.steps:8,} {made.start(key):9,} {phase.context:7,}"
-        )
+        sizes = f"{phase.tokens:16,} {phase.steps:8,} {made.start(key):9,} {phase.context:7,}"
+        click.echo(f"{key:18} {phase.after:12} {phase.regime:14} {sizes}")
     known = ", ".join(recipe_names(find_root()))
     click.echo(f"recipes here: {known}", err=True)
 
@@ -61,4 +60,6 @@ def phase(name: str, recipe_name: str | None) -> None:
     quotas = book.mix(name).quotas(wanted.steps * wanted.step_tokens)
     for source, tokens in sorted(quotas.items(), key=lambda row: -row[1]):
         click.echo(f"{tokens:14,}  {source}")
-    click.echo(f"{sum(quotas.values()):14,}  in {wanted.steps:,} steps; {wanted.dropped:,} tokens of the budget do not fill a step")
+    click.echo(
+        f"{sum(quotas.values()):14,}  in {wanted.steps:,} steps; {wanted.dropped:,} tokens of the budget do not fill a step"
+    )

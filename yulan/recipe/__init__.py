@@ -115,7 +115,9 @@ class Recipe:
                 cure="An anneal phase declares its decay or follows one that does; no other phase follows it",
             )
         if len(declared) > 1:
-            raise RecipeError("a second anneal on one path", where=f"{where}.anneal", cure="Declare it in the first phase of the decay only")
+            raise RecipeError(
+                "a second anneal on one path", where=f"{where}.anneal", cure="Declare it in the first phase of the decay only"
+            )
         if phase.anneal is not None and phase.anneal.start < self.start(name):
             raise RecipeError(
                 f"the anneal starts at step {phase.anneal.start}, before the phase (step {self.start(name)})",

@@ -42,4 +42,6 @@ class Model:
                 cure="Choose a divisor of $.model.heads",
             )
         if self.head_dim % 2:
-            raise RecipeError(f"head_dim {self.head_dim} is odd", where="$.model.head_dim", cure="Rotary positions need an even number")
+            raise RecipeError(
+                f"head_dim {self.head_dim} is odd", where="$.model.head_dim", cure="Rotary positions need an even number"
+            )

@@ -104,8 +104,14 @@ class Phase:
             return RecipeError(what, where=f"$.phases.{name}.{key}", cure=cure)
 
         if self.batch % self.grid:
-            raise wrong("grid", f"a batch of {self.batch} windows does not divide into {self.grid} micro-batches", "Choose a divisor of batch")
+            raise wrong(
+                "grid",
+                f"a batch of {self.batch} windows does not divide into {self.grid} micro-batches",
+                "Choose a divisor of batch",
+            )
         if self.steps < 1:
-            raise wrong("tokens", f"{self.tokens} tokens are less than one step of {self.step_tokens}", "Raise tokens or lower batch")
+            raise wrong(
+                "tokens", f"{self.tokens} tokens are less than one step of {self.step_tokens}", "Raise tokens or lower batch"
+            )
         if self.anneal is not None and self.regime != "anneal":
             raise wrong("anneal", f"a {self.regime} phase declares an anneal", "Set it to null, or the regime to anneal")
