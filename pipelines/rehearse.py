@@ -1,4 +1,4 @@
-"""The end of `make repro`: publish the bundle to a local hub, pull it back as a stranger would, verify, print the report's path."""
+"""The end of `make repro`: publish to a local hub, pull back as a stranger would, verify, print the report's path."""
 
 import os
 import subprocess
