@@ -14,7 +14,7 @@ from typing import Any
 
 from yulan import files, manifest
 from yulan.errors import StateError, YulanError, render
-from yulan.layout import Layout, Place, find_root, require_clone_environment
+from yulan.layout import Layout, Place, contain, find_root, require_clone_environment
 from yulan.manifest import Determinism, Manifest, Record
 from yulan.params import Params, read_params
 from yulan.profile import Profile, load_profile
@@ -123,6 +123,7 @@ def run(name: str, work: Callable[[Stage], None]) -> None:
     try:
         root = find_root()
         require_clone_environment(root)
+        contain(root)
         params = read_params(root)
         stage = Stage(
             name=name,

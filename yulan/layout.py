@@ -1,5 +1,6 @@
 """The only spelling of paths: where each artifact, record, run and shipped file lives."""
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,16 @@ def require_clone_environment(root: Path) -> None:
         raise StateError(
             "this is not the clone's environment", where=sys.prefix, cure="Run it as: make repro, or .venv/bin/yulan repro"
         )
+
+
+def contain(root: Path) -> None:
+    """Keep what libraries write of their own accord inside the clone, and their telemetry off; what is set already stays."""
+    cache = root / ".cache"
+    folders = {"HF_HOME": "huggingface", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": "matplotlib", "TRITON_HOME": "", "NLTK_DATA": "nltk"}
+    for name, folder in folders.items():
+        os.environ.setdefault(name, str(cache / folder))
+    for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "HF_HUB_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS", "MLFLOW_DISABLE_TELEMETRY"):
+        os.environ.setdefault(name, "true" if name.startswith("MLFLOW") else "1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
