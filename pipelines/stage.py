@@ -45,8 +45,10 @@ class Stage:
     def place(self) -> Place:
         return self.layout.stage(self.name, self.phase)
 
-    def open(self, name: str, phase: str | None = None) -> tuple[Place, Manifest]:
+    def open(self, name: str, phase: str | None = None, *, only: Iterable[str] | None = None) -> tuple[Place, Manifest]:
         """An upstream artifact, verified byte for byte; its digest becomes an input of this one.
+
+        `only`: the files that are read and so verified, where the others are large.
 
         Raises: StateError: it is not there; IntegrityError: a byte differs.
         """
@@ -58,7 +60,7 @@ class Stage:
                 where=place.folder.relative_to(self.layout.root),
                 cure=f"Fetch it with: dvc pull {target}, or build it with: dvc repro {target}",
             )
-        found = manifest.require_whole(place)
+        found = manifest.require_whole(place) if only is None else manifest.require_parts(place, only)
         self.inputs[target] = found.digest
         return place, found
 

@@ -6,7 +6,7 @@ between two equal builds; no digest and no DVC dependency covers it.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,4 +190,20 @@ def require_whole(place: Place) -> Manifest:
         raise IntegrityError(
             "does not match its manifest", where=place.folder, cure=f"Restore it with: dvc checkout {place.data}", evidence=rows
         )
+    return manifest
+
+
+def require_parts(place: Place, names: Iterable[str]) -> Manifest:
+    """The manifest of an artifact of which the named files are as listed: a picture needs no weights.
+
+    Raises: DataError: no manifest; IntegrityError: a named file is missing or changed.
+    """
+    manifest = read(place.manifest)
+    told = {file.path: file.sha256 for file in manifest.files}
+    for name in names:
+        path = place.data / name
+        if name not in told or not path.is_file() or digest.of_file(path) != told[name]:
+            raise IntegrityError(
+                f"{name} does not match its manifest", where=place.folder, cure=f"Restore it with: dvc checkout {place.data}"
+            )
     return manifest
