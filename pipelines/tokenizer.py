@@ -1,0 +1,30 @@
+"""Learn the byte-level BPE from a fixed sample of the decontaminated text."""
+
+from pipelines.stage import Stage, run
+from yulan.data import tokenizer
+
+
+def work(stage: Stage) -> None:
+    text, _ = stage.open("decontaminated")
+    settings, shards = stage.recipe.data.tokenizer, stage.recipe.data.shards
+    sample = tokenizer.sample(text.data, settings.sample_bytes, shards.held_out)
+    made = tokenizer.train(sample, settings, begin_with_bos=shards.begin_with_bos)
+    context = max(phase.context for phase in stage.recipe.phases.values())
+    tokenizer.save(made, stage.place.data, settings, context=context)
+    codec = tokenizer.load(stage.place.data, settings, begin_with_bos=shards.begin_with_bos)
+    families = {name: source.family for name, source in stage.book.sources.sources.items()}
+    stage.seal(
+        keys=("data.tokenizer", "data.shards.held_out", "data.shards.begin_with_bos", *contexts(stage)),
+        summary={
+            "vocab_size": codec.vocab_size,
+            "bytes_per_token": tokenizer.bytes_per_token(text.data, codec, families, 1 << 20, shards.held_out),
+        },
+    )
+
+
+def contexts(stage: Stage) -> list[str]:
+    return [f"phases.{name}.context" for name in stage.recipe.phases]
+
+
+if __name__ == "__main__":
+    run("tokenizer", work)

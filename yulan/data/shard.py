@@ -1,0 +1,193 @@
+"""Token shards: plain little-endian files of ids, and beside them which document lies where."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from yulan import files
+from yulan.data.documents import is_held_out, read_documents, source_names
+from yulan.data.tokenizer import Codec
+from yulan.errors import DataError, IntegrityError
+from yulan.manifest import require_safe
+from yulan.recipe import corpus
+from yulan.schema import check, load_json, plain, structure
+
+INDEX = "shards.json"
+DOCUMENTS = "documents.parquet"
+COLUMNS = pa.schema([("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
+SplitName = Literal["train", "held"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardFile:
+    path: str
+    """Relative to the folder of shards.json."""
+    tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """One stream of tokens, over its files in order."""
+
+    documents: int
+    tokens: int
+    """Ids, bos and eos counted."""
+    bytes: int
+    """UTF-8 bytes of the text."""
+    files: tuple[ShardFile, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceShards:
+    train: Split
+    held: Split
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shards:
+    """shards.json."""
+
+    format: int
+    dtype: Literal["uint16", "uint32"]
+    """Of an id, little-endian."""
+    vocab_size: int
+    eos_id: int
+    """The last id of each document, and of nothing else."""
+    bos_id: int | None
+    """The first id of each document, or null: documents begin with their text."""
+    sources: Mapping[str, SourceShards]
+
+
+def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, *, wanted: Collection[str]) -> Shards:
+    """Turn the documents below `text` into token files below `into`; `wanted` sources may not be empty.
+
+    Raises: DataError: a wanted source has no document to train on, or an id lies outside the vocabulary.
+    """
+    dtype: Literal["uint16", "uint32"] = "uint16" if codec.vocab_size <= 1 << 16 else "uint32"
+    sources = {}
+    for name in source_names(text):
+        splits = {kind: _Writer(into, f"{name}/{kind}", codec, dtype, settings.tokens) for kind in ("train", "held")}
+        for ids, texts in read_documents(text, name):
+            chosen = [is_held_out(each, settings.held_out) for each in ids]
+            for kind, writer in splits.items():
+                here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
+                writer.add([ids[i] for i in here], [texts[i] for i in here])
+        sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
+    if empty := sorted(name for name in wanted if name not in sources or not sources[name].train.tokens):
+        raise DataError(
+            f"no document of {empty[0]} is left to train on",
+            where=text,
+            cure="Loosen the filters, or take the source out of the mixes",
+            evidence=[f"empty  {name}" for name in empty[1:]],
+        )
+    made = Shards(format=1, dtype=dtype, vocab_size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id, sources=sources)
+    files.write_json(into / INDEX, plain(made))
+    return made
+
+
+class _Writer:
+    """Fills one split's files up to `capacity` ids each."""
+
+    def __init__(self, into: Path, split: str, codec: Codec, dtype: str, capacity: int) -> None:
+        self.into, self.split, self.codec, self.capacity = into, split, codec, capacity
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.pending: list[npt.NDArray[np.int64]] = []
+        self.waiting = self.tokens = self.bytes = 0
+        self.ids: list[pa.Array] = []
+        self.lengths: list[npt.NDArray[np.int64]] = []
+        self.files: list[ShardFile] = []
+
+    def add(self, ids: list[str], texts: list[str]) -> None:
+        if not ids:
+            return
+        tokens, lengths = self.codec.encode(texts)
+        if int(tokens.max()) >= self.codec.vocab_size:
+            raise DataError(
+                f"token id {int(tokens.max())} lies outside the vocabulary of {self.codec.vocab_size}",
+                where=self.split,
+                cure="Build the tokenizer again from this recipe",
+            )
+        self.pending.append(tokens)
+        self.waiting += len(tokens)
+        self.tokens += len(tokens)
+        self.bytes += sum(len(text.encode()) for text in texts)
+        self.ids.append(pa.array(ids, pa.string()))
+        self.lengths.append(lengths)
+        while self.waiting >= self.capacity:
+            self._flush(self.capacity)
+
+    def _flush(self, count: int) -> None:
+        there = np.concatenate(self.pending)
+        path = f"{self.split}/tokens-{len(self.files):05d}.bin"
+        files.write_bytes(self.into / path, there[:count].astype(self.dtype).tobytes())
+        self.files.append(ShardFile(path=path, tokens=count))
+        self.pending, self.waiting = [there[count:]], len(there) - count
+
+    def close(self) -> Split:
+        if self.waiting:
+            self._flush(self.waiting)
+        lengths = np.concatenate([np.empty(0, np.int64), *self.lengths])
+        starts = np.cumsum(lengths) - lengths
+        columns = [pa.chunked_array(self.ids, pa.string()), pa.array(starts, pa.uint64()), pa.array(lengths, pa.uint32())]
+        with files.open_new(self.into / self.split / DOCUMENTS) as file:
+            pq.write_table(pa.Table.from_arrays(columns, schema=COLUMNS), file, row_group_size=65536, compression="zstd")
+        return Split(documents=len(lengths), tokens=self.tokens, bytes=self.bytes, files=tuple(self.files))
+
+
+def read_shards(folder: Path) -> Shards:
+    """Raises: DataError: no shards.json, or it breaks its schema; IntegrityError: a path leaves the folder."""
+    raw = load_json(folder / INDEX)
+    check(raw, "shards", folder / INDEX, DataError)
+    made = structure(raw, Shards)
+    splits = [split for source in made.sources.values() for split in (source.train, source.held)]
+    require_safe([file.path for split in splits for file in split.files], folder / INDEX)
+    return made
+
+
+def map_tokens(path: Path, dtype: str) -> npt.NDArray[np.unsignedinteger]:
+    """Ids of one shard file, mapped, not read.
+
+    Raises: IntegrityError: no such file, or its size is not a whole number of ids.
+    """
+    kind = np.dtype(dtype).newbyteorder("<")
+    size = path.stat().st_size if path.is_file() else 0
+    if not size or size % kind.itemsize:
+        what = f"{size} bytes are not whole ids" if size else "no ids"
+        raise IntegrityError(what, where=path, cure="Restore it with: dvc checkout")
+    # As a plain array: slices of a memmap cost several times more.
+    return np.memmap(path, kind, "r").view(np.ndarray)
+
+
+class Stream:
+    """The tokens of one split as if they lay in one file."""
+
+    def __init__(self, folder: Path, split: Split, dtype: str) -> None:
+        self.folder, self.split, self.dtype = folder, split, dtype
+
+    @cached_property
+    def _files(self) -> list[npt.NDArray[np.unsignedinteger]]:
+        return [map_tokens(self.folder / file.path, self.dtype) for file in self.split.files]
+
+    def __len__(self) -> int:
+        return self.split.tokens
+
+    def read(self, start: int, length: int) -> npt.NDArray[np.int64]:
+        """Ids [start, start + length), fewer at the end of the stream."""
+        found, here = [np.empty(0, np.int64)], 0
+        for tokens in self._files:
+            found.append(tokens[max(start - here, 0) : max(start + length - here, 0)].astype(np.int64))
+            here += len(tokens)
+        return np.concatenate(found)
+
+
+def document_starts(folder: Path, source: str, split: SplitName = "train") -> npt.NDArray[np.int64]:
+    """Where each document of a split begins in its stream, rising."""
+    table = pq.read_table(folder / source / split / DOCUMENTS, columns=["start"])
+    return table["start"].to_numpy().astype(np.int64)
