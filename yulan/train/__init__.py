@@ -1,0 +1,1 @@
+"""The trainer: one page of loop, its engine, checkpoints without pickle or layout, logs, tracking and launch."""

@@ -1,0 +1,108 @@
+"""state.json: all that the next step needs besides tensors."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from yulan.errors import DataError
+from yulan.manifest import Determinism
+from yulan.schema import check, load_json, plain, structure
+
+FORMAT = 1
+STATE, TENSORS = "state.json", "tensors.json"
+Trajectory = Literal["EXACT", "CLOSE"]
+GENESIS = "0" * 64
+"""What the first row of a path's logs is chained to."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cursor:
+    """Where the data stands. Batches are addressed by it; none before is ever replayed."""
+
+    phase: str | None
+    """Null before the first phase."""
+    windows: int
+    """Consumed in the phase, those of skipped steps included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chain:
+    """Digests of the last log rows; each covers every row before it, along the whole path."""
+
+    metrics: str
+    replay: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    format: int
+    recipe: str
+    keys: Mapping[str, Any]
+    """Recipe keys that training depends on, with their values: a checkpoint alone says what model it is."""
+    global_step: int
+    """Optimizer steps along the path, skipped ones included."""
+    phase_step: int
+    tokens: int
+    """Trained on along the path."""
+    cursor: Cursor
+    skipped: tuple[int, ...]
+    """Global steps without an update."""
+    adam_step: int
+    """Updates along the path: AdamW's bias correction counts these."""
+    lr: float
+    """Of the last step."""
+    rng: str
+    """Torch's CPU generator, hex."""
+    chain: Chain
+    trajectory: Trajectory
+    """EXACT while every step ran under `determinism`; CLOSE since something changed."""
+    fresh_optimizer: bool
+    """Someone went on without the moments."""
+    determinism: Determinism | None
+    """Null before the first step."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorRow:
+    """One tensor in tensors.json."""
+
+    name: str
+    """As published."""
+    set: str
+    """`weights` (fp32 master), `exp_avg` or `exp_avg_sq`."""
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    """Full, whatever the number of ranks was."""
+    sha256: str
+    """Of the little-endian bytes."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorTable:
+    """tensors.json."""
+
+    format: int
+    tensors: tuple[TensorRow, ...]
+
+
+def read_state(folder: Path) -> State:
+    """Raises: DataError: no state.json, or it breaks its schema."""
+    raw = load_json(folder / STATE)
+    check(raw, "state", folder / STATE, DataError)
+    return structure(raw, State)
+
+
+def read_tensors(folder: Path) -> TensorTable:
+    """Raises: DataError: no tensors.json, or it breaks its schema."""
+    raw = load_json(folder / TENSORS)
+    check(raw, "tensors", folder / TENSORS, DataError)
+    return structure(raw, TensorTable)
+
+
+def state_json(state: State) -> Any:
+    """Raises: DataError: a value breaks the schema."""
+    raw = plain(state)
+    check(raw, "state", STATE, DataError)
+    return raw

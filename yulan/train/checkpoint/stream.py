@@ -1,0 +1,62 @@
+"""Tensors as a stream: each rank gives its pieces, rank 0 sees whole tensors pass by, a buffer at a time.
+
+The memory this takes is BUFFER, whatever the model's size.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from yulan.model.shape import Parameter
+
+BUFFER = 1 << 22
+"""fp32 numbers in flight: 16 MiB."""
+KINDS = ("weights", "exp_avg", "exp_avg_sq")
+
+Fragment = Callable[[str, str], tuple[int, Tensor] | None]
+"""(tensor name, kind) -> this rank's piece: where it starts in the flattened tensor, and its numbers (fp32, one axis)."""
+
+
+def tensor_bytes(parameters: Sequence[Parameter], fragment: Fragment, kind: str) -> Iterator[tuple[Parameter, memoryview]]:
+    """Little-endian bytes of tensors one after the other, in parts. Every rank must exhaust it; only rank 0 is given parts.
+
+    Ranks' pieces are summed as integers, so that each bit arrives as it is (as floats, -0.0 + 0.0 would become 0.0).
+    """
+    total = sum(p.size for p in parameters)
+    buffer = torch.empty(min(BUFFER, total), dtype=torch.float32)
+    for low in range(0, total, BUFFER):
+        part = buffer[: min(BUFFER, total - low)].zero_()
+        begin, spans = 0, []
+        for parameter in parameters:
+            start, stop = max(begin, low), min(begin + parameter.size, low + len(part))
+            if start < stop:
+                spans.append((parameter, start - low, stop - low))
+                _place(part, low - begin, fragment(parameter.name, kind))
+            begin += parameter.size
+        _to_first(part)
+        if not dist.is_initialized() or dist.get_rank() == 0:
+            raw = memoryview(part.numpy()).cast("B")
+            for parameter, start, stop in spans:
+                yield parameter, raw[start * 4 : stop * 4]
+
+
+def _place(part: Tensor, offset: int, piece: tuple[int, Tensor] | None) -> None:
+    """Copy what a piece shares with `part`, which begins `offset` numbers into (or before) the piece's tensor."""
+    if piece is None:
+        return
+    begin, numbers = piece
+    start, stop = max(begin, offset), min(begin + len(numbers), offset + len(part))
+    if start < stop:
+        part[start - offset : stop - offset].copy_(numbers[start - begin : stop - begin])
+
+
+def _to_first(part: Tensor) -> None:
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    bits = part.view(torch.int32).to(device)
+    dist.reduce(bits, dst=0)
+    if dist.get_rank() == 0:
+        part.view(torch.int32).copy_(bits)

@@ -1,0 +1,193 @@
+"""The only code that knows DeepSpeed: build it, feed it, step it, and reach its fp32 partitions.
+
+The partitions are private in DeepSpeed, hence the exact pin 0.19.8. Reading and writing goes through `fragment`: this
+rank's contiguous piece of a flattened tensor, under ZeRO 0, 1, 2 and 3 alike, so no checkpoint knows a layout.
+"""
+
+import contextlib
+import datetime
+import math
+import os
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from yulan.data.batch import Micro
+from yulan.errors import RecipeError
+from yulan.model.decoder import Decoder
+from yulan.model.loss import Loss
+from yulan.model.shape import Parameter, lr_multiplier, parameters, weight_decay
+from yulan.profile import Profile
+from yulan.recipe import Phase, Recipe
+from yulan.train.checkpoint.read import Checkpoint
+from yulan.train.checkpoint.stream import KINDS
+
+TIMEOUT = datetime.timedelta(minutes=20)
+"""Longest that a collective waits for a rank that is stopped or writes."""
+
+
+def deepspeed() -> Any:
+    """Import DeepSpeed lean and quiet; nothing is compiled."""
+    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
+    # Its autotuner, which we do not use, imports mlflow where that is installed: 3 of 5 seconds.
+    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
+    with contextlib.redirect_stdout(sys.stderr):
+        import deepspeed as library
+        import deepspeed.ops
+
+    # Otherwise compiled by g++ at the first start; killed then, it leaves a lock that the next start waits for, for ever.
+    library.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # Every rank loads the same checkpoint; and 0.19.8 cannot send a parameter without axes, as four of each layer's alphas are.
+    library.DeepSpeedEngine._broadcast_model = lambda self: None
+    return library
+
+
+def connect(profile: Profile) -> None:
+    """Join the other ranks; torchrun's environment says where they are."""
+    with contextlib.redirect_stdout(sys.stderr):
+        deepspeed().init_distributed("nccl" if profile.device == "cuda" else "gloo", auto_mpi_discovery=False, timeout=TIMEOUT)
+
+
+class Engine:
+    """A decoder with AdamW on this rank's part of it."""
+
+    def __init__(self, recipe: Recipe, phase: Phase, profile: Profile) -> None:
+        if phase.grid % profile.processes:
+            raise RecipeError(
+                f"{profile.processes} processes do not divide the grid of {phase.grid} micro-batches",
+                where="profile processes",
+                cure="Choose a profile whose processes divide $.phases.*.grid",
+            )
+        if profile.zero == 0 and profile.precision == "bf16":
+            raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
+        self.recipe, self.phase, self.profile = recipe, phase, profile
+        self.parameters: tuple[Parameter, ...] = parameters(recipe.model)
+        decoder = Decoder(recipe.model)
+        self.tensors = dict(decoder.named_parameters())
+        self.adamw = torch.optim.AdamW(
+            self._groups(), lr=0.0, betas=(recipe.optimizer.beta1, recipe.optimizer.beta2), eps=recipe.optimizer.eps
+        )
+        with contextlib.redirect_stdout(sys.stderr):
+            self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
+        self.zero = self.engine.optimizer
+        self.device = self.engine.device
+        self._waiting = False
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters that share a learning rate and a weight decay."""
+        model, optimizer = self.recipe.model, self.recipe.optimizer
+        groups: dict[tuple[float, float], list[Tensor]] = {}
+        for p in self.parameters:
+            key = lr_multiplier(p.kind, model, optimizer), weight_decay(p.kind, optimizer)
+            groups.setdefault(key, []).append(self.tensors[p.name])
+        return [{"params": params, "lr_multiplier": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "train_batch_size": self.phase.batch,
+            "train_micro_batch_size_per_gpu": self.phase.batch // self.phase.grid,
+            "gradient_accumulation_steps": self.phase.grid // self.profile.processes,
+            "gradient_clipping": self.recipe.optimizer.clip if self.profile.zero else 0.0,
+            "zero_optimization": {"stage": self.profile.zero},
+            "zero_allow_untested_optimizer": True,
+            "bf16": {"enabled": self.profile.precision == "bf16", "check_grad_overflow": True},
+            "steps_per_print": None,
+        }
+
+    def backward(self, micro: Micro, scale: float) -> Loss:
+        """Add the gradients of one micro-batch, its summed loss times `scale`; returns the sums, on the device."""
+        if self._waiting:
+            # Counts the micro-batch before; the step's last one is counted by `step`.
+            self.engine.step()
+        self._waiting = True
+        loss: Loss = self.engine(
+            torch.from_numpy(micro.tokens[:, :-1].reshape(-1)).to(self.device),
+            torch.from_numpy(micro.positions.reshape(-1)).to(self.device),
+            torch.from_numpy(micro.cu_seqlens).to(self.device),
+            self.phase.rope_theta,
+            self.profile.attention,
+            torch.from_numpy(micro.targets.reshape(-1)).to(self.device),
+            self.recipe.optimizer.z_loss,
+        )
+        # The engine averages over ranks; the loss is a mean over the whole step's targets.
+        self.engine.backward(loss.total * (scale * self.profile.processes), scale_wrt_gas=False)
+        return loss
+
+    def step(self, lr: float) -> float:
+        """Clip and update after the step's last micro-batch; a gradient that is not finite updates nothing.
+
+        Returns: the gradient norm before clipping, or inf or NaN.
+        """
+        for group in self.adamw.param_groups:
+            group["lr"] = lr * group["lr_multiplier"]
+        norm: float | None = None
+        if self.profile.zero == 0:
+            norm = float(torch.nn.utils.clip_grad_norm_(self.tensors.values(), self.recipe.optimizer.clip))
+            if not math.isfinite(norm):
+                for tensor in self.tensors.values():
+                    tensor.grad = None
+        self.engine.step()
+        self._waiting = False
+        return float(self.engine.get_global_grad_norm()) if norm is None else norm
+
+    def fragment(self, name: str, kind: str) -> tuple[int, Tensor] | None:
+        """This rank's piece of a tensor: where it starts in the flattened tensor, and a view of its fp32 numbers."""
+        tensor = self.tensors[name]
+        if self.profile.zero == 0:
+            return (0, self._state(tensor, kind).detach().view(-1)) if self.engine.global_rank == 0 else None
+        if self.profile.zero == 3:
+            group, offset, length = self.zero.grad_position[self.zero.get_param_id(tensor)]
+            begin = length * self.engine.global_rank
+            # The last ranks' pieces are padded to equal length.
+            length = max(0, min(length, tensor.ds_numel - begin))
+            flat = self.zero.fp32_partitioned_groups_flat[group]
+            return begin, self._state(flat, kind).detach().narrow(0, offset, length)
+        if (mapping := tensor._hp_mapping) is None:
+            return None
+        flat = self.zero.single_partition_of_fp32_groups[mapping.param_group_index]
+        address = mapping.hp_fragment_address
+        return mapping.lp_fragment_address.start, self._state(flat, kind).detach().narrow(0, address.start, address.numel)
+
+    def _state(self, tensor: Tensor, kind: str) -> Tensor:
+        """A partition itself, or its moment of that kind."""
+        if kind == KINDS[0]:
+            return tensor
+        found: Tensor = self.adamw.state[tensor][kind]
+        return found
+
+    def _partitions(self) -> list[Tensor]:
+        if self.profile.zero == 0:
+            return list(self.tensors.values())
+        flats = self.zero.fp32_partitioned_groups_flat if self.profile.zero == 3 else self.zero.single_partition_of_fp32_groups
+        return list(flats)
+
+    @torch.no_grad()
+    def load(self, checkpoint: Checkpoint, updates: int) -> None:
+        """Take over weights and moments (zero where there are none) bit for bit, after so many updates."""
+        for flat in self._partitions():
+            # AdamW makes its state at the first step; the same, made now, so that moments have a place.
+            step = torch.tensor(float(updates))
+            self.adamw.state[flat] = {"step": step, "exp_avg": torch.zeros_like(flat), "exp_avg_sq": torch.zeros_like(flat)}
+        for kind in KINDS if checkpoint.has_moments else KINDS[:1]:
+            for p in self.parameters:
+                if self.profile.zero == 0:
+                    self._state(self.tensors[p.name], kind).copy_(checkpoint.tensor(p.name, kind))
+                elif (piece := self.fragment(p.name, kind)) is not None:
+                    begin, view = piece
+                    view.copy_(checkpoint.tensor(p.name, kind).view(-1)[begin : begin + len(view)])
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Bring the weights that forward uses in line with the fp32 partitions."""
+        if self.profile.zero == 3:
+            for group in range(len(self.zero.fp32_partitioned_groups_flat)):
+                self.zero._reassign_or_swap_out_partitioned_parameters(group)
+            # Small parameters stay whole on every rank between steps; those copies are stale now.
+            persistent = self.zero.persistent_parameters
+            if persistent:
+                persistent[0].partition(persistent)
+                persistent[0].all_gather(persistent)
+        elif self.profile.zero:
+            self.zero.update_lp_params()

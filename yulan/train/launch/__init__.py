@@ -1,0 +1,1 @@
+"""Start training processes and see that none outlives its parent."""

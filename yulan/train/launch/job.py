@@ -1,0 +1,63 @@
+"""What a rank is told: one JSON file in the run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from yulan import files
+from yulan.manifest import Determinism
+from yulan.profile import Profile
+from yulan.recipe import Phase, Recipe
+from yulan.schema import load_json, plain, structure
+from yulan.train.checkpoint.state import Chain, Trajectory
+
+CHECKPOINTS = "checkpoints"
+JOB, FAILURE, OUTPUT = "job.json", "failure.json", "ranks.log"
+
+
+COMMON_KEYS = ("seed", "model", "optimizer", "schedule")
+"""Recipe keys that every phase depends on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One phase to train, from a checkpoint to a step."""
+
+    recipe: Recipe
+    phase: str
+    profile: Profile
+    folder: str
+    """Run folder: checkpoints and logs."""
+    mix: str
+    shards: str
+    order: str
+    """Key of the data order."""
+    start: str
+    """Checkpoint to begin from: the parent's, or the newest of the run folder."""
+    begin: int
+    """Global step at which the phase begins."""
+    steps: int
+    """Steps of the phase after which to end."""
+    chain: Chain
+    """Of the logs, where the phase begins."""
+    determinism: Determinism
+    trajectory: Trajectory
+    fresh_optimizer: bool
+    """Leave the moments of `start` unread."""
+
+    @property
+    def section(self) -> Phase:
+        return self.recipe.phase(self.phase)
+
+
+def training_keys(recipe: Recipe, phase: str) -> tuple[str, ...]:
+    """Dotted recipe keys that the training of a phase depends on; its decay may be declared by a phase before it."""
+    declared = [f"phases.{p}.anneal" for p in recipe.path(phase)[:-1] if recipe.phase(p).anneal is not None]
+    return (*COMMON_KEYS, f"phases.{phase}", *declared)
+
+
+def write_job(job: Job) -> Path:
+    return files.write_json(Path(job.folder) / JOB, plain(job))
+
+
+def read_job(path: Path) -> Job:
+    return structure(load_json(path), Job)

@@ -1,0 +1,35 @@
+"""One training process: `python -m yulan.train.launch.rank JOB`, started by torchrun."""
+
+import os
+import sys
+from pathlib import Path
+
+from yulan import files
+from yulan.errors import YulanError, render
+from yulan.train.launch.guard import ask_kernel
+
+
+def main() -> None:
+    parent = os.getppid()
+    ask_kernel()
+    if os.getppid() != parent or parent == 1:
+        os._exit(1)
+    # After the guard: these imports take seconds.
+    from yulan.train.launch.job import FAILURE, read_job
+    from yulan.train.loop import train
+
+    job = read_job(Path(sys.argv[1]))
+    try:
+        train(job)
+    except YulanError as error:
+        failure = {"kind": type(error).__name__, "what": error.what, "where": str(error.where or "") or None, "cure": error.cure}
+        files.write_json(Path(job.folder) / FAILURE, failure | {"evidence": list(error.evidence)})
+        print(render(error), file=sys.stderr, flush=True)
+        os._exit(error.exit_code)
+    sys.stderr.flush()
+    # Peers may still be in their last collective; tearing the group down here would only race with them.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

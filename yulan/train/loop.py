@@ -1,0 +1,56 @@
+"""The training loop, whole: batch, backward, step, log, checkpoint."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from yulan import files
+from yulan.data.batch import Batches
+from yulan.data.order import Order
+from yulan.data.pack import Pack
+from yulan.train.engine import Engine, connect
+from yulan.train.launch.job import Job
+from yulan.train.randomness import seed_all
+from yulan.train.replay import TIMING, Log, batch_digest
+from yulan.train.run import Run, metrics_row
+from yulan.train.schedule import learning_rate
+from yulan.train.watch import Stop, Watch
+
+
+def train(job: Job) -> None:
+    """Run one rank from the job's checkpoint to its last step, or to the end of the step in which a signal comes.
+
+    Raises: TrainError: the loss diverged; ResourceError: a checkpoint could not be written.
+    """
+    phase, recipe, folder = job.section, job.recipe, Path(job.folder)
+    stop, watch = Stop(), Watch()
+    seed_all(recipe.seed, job.profile.threads)
+    connect(job.profile)
+    engine = Engine(recipe, phase, job.profile)
+    run = Run(job=job, engine=engine)
+    state = run.restore()
+    log = Log(folder, state.global_step, job.chain, state.chain) if run.lead else None
+    pack = Pack.open(Path(job.mix), Path(job.shards))
+    batches = Batches(pack=pack, order=Order(windows=pack.windows, key=job.order), batch=phase.batch, grid=phase.grid)
+    anneal, stopping = recipe.anneal(job.phase), False
+
+    while state.phase_step < job.steps and not stopping:
+        began, step = time.perf_counter(), state.global_step + 1
+        micros = [batches.micro(state.cursor.windows, index) for index in run.indices()]
+        targets, digests = run.exchange(micros)
+        losses = [engine.backward(micro, 1.0 / targets) for micro in micros]
+        lr = learning_rate(step, recipe.schedule, anneal)
+        norm = engine.step(lr)
+        cross_entropy, squared, stopping = run.totals(losses, stop.asked)
+        loss, z = cross_entropy / targets, squared / targets
+        skipped = watch.skipped(step, loss, norm)
+        state = run.advance(state, lr, skipped)
+        saving = stopping or state.phase_step == job.steps or state.phase_step % phase.checkpoints.every == 0
+        if log is not None:
+            held = {"step": step, "batch": batch_digest(digests), "loss": loss.hex(), "grad_norm": norm.hex()}
+            log.add(metrics_row(state, targets, loss, z, norm, skipped), held, durable=saving)
+            state = replace(state, chain=log.chain)
+            seconds = round(time.perf_counter() - began, 4)
+            files.append(folder / TIMING, [{"step": step, "seconds": seconds, "tokens": phase.step_tokens}])
+        if saving:
+            run.save(state)

@@ -1,0 +1,138 @@
+"""One phase from its parent's checkpoint to its end, whatever happened before: the same call begins, resumes or only links."""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from yulan import digest, files
+from yulan.data.order import order_key
+from yulan.errors import RecipeError, TrainError
+from yulan.isa import isa
+from yulan.manifest import Determinism
+from yulan.profile import Profile
+from yulan.recipe import Recipe
+from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in
+from yulan.train.checkpoint.state import State, Trajectory, read_state
+from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
+from yulan.train.launch.torchrun import launch
+from yulan.train.replay import METRICS, REPLAY
+
+LOCK = "lock"
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """What to train, with what, from where."""
+
+    recipe: Recipe
+    phase: str
+    profile: Profile
+    mix: Path
+    """Folder of the pack index."""
+    mix_digest: str
+    """Content digest of the mix; with the seed it is the key of the data order."""
+    shards: Path
+    parent: Path
+    """Checkpoint to begin from."""
+    steps: int
+    """Of the phase, to train."""
+    fresh_optimizer: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A finished phase in its run folder."""
+
+    folder: Path
+    kept: tuple[Path, ...]
+    """Checkpoints of the phase's schedule that stay, oldest first."""
+    state: State
+    warnings: tuple[str, ...]
+
+
+def run_digest(recipe: Recipe, phase: str, mix_digest: str, parent_digest: str) -> str:
+    """Name of a run folder: a changed key, mix or parent can never resume a stranger."""
+    keys = recipe.keys(*training_keys(recipe, phase))
+    return digest.of_json({"keys": keys, "mix": mix_digest, "parent": parent_digest})
+
+
+def determinism_of(profile: Profile) -> Determinism:
+    ranks = None if profile.reduction == "exact" else profile.processes
+    kind = isa()
+    if profile.device == "cuda":
+        import torch
+
+        kind = torch.cuda.get_device_name()
+    return Determinism(isa=kind, threads=profile.threads, ranks=ranks, torch=metadata.version("torch"))
+
+
+def train_phase(plan: Plan, folder: Path, look: Callable[[State], Callable[[], None]] | None = None) -> Outcome:
+    """Train in `folder`, going on from its newest whole checkpoint if there is one.
+
+    `look`, given the state begun from, makes what is called again and again while the ranks train.
+    Raises: StateError: another trainer is in the folder; IntegrityError: a checkpoint or log is damaged; TrainError.
+    """
+    if plan.profile.reduction == "exact":
+        raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose engine")
+    lock = files.lock(folder / LOCK)
+    checkpoints = folder / CHECKPOINTS
+    found, damaged = newest(checkpoints)
+    warnings = [f"damaged checkpoint passed over: {row}" for row in damaged]
+    if found is None:
+        require_whole(plan.parent)
+    begin = read_state(plan.parent)
+    state = read_state(found or plan.parent)
+    determinism = determinism_of(plan.profile)
+    if state.determinism is not None and state.determinism != determinism:
+        warnings.append(f"{found or plan.parent} was trained under {state.determinism}: from here on CLOSE, not EXACT")
+    for warning in warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    if found is None or state.phase_step < plan.steps:
+        exact = state.trajectory == "EXACT" and state.determinism in (None, determinism)
+        job = _job(plan, folder, found or plan.parent, begin, determinism, "EXACT" if exact else "CLOSE")
+        launch(job, lock, look(state) if look else lambda: None)
+    return _outcome(plan, checkpoints, begin.global_step, tuple(warnings))
+
+
+def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Determinism, trajectory: Trajectory) -> Job:
+    return Job(
+        recipe=plan.recipe,
+        phase=plan.phase,
+        profile=plan.profile,
+        folder=str(folder),
+        mix=str(plan.mix),
+        shards=str(plan.shards),
+        order=order_key(plan.mix_digest, plan.recipe.seed),
+        start=str(start),
+        begin=begin.global_step,
+        steps=plan.steps,
+        chain=begin.chain,
+        determinism=determinism,
+        trajectory=trajectory,
+        fresh_optimizer=plan.fresh_optimizer,
+    )
+
+
+def _outcome(plan: Plan, checkpoints: Path, begin: int, warnings: tuple[str, ...]) -> Outcome:
+    """Raises: TrainError: the ranks ended before the last step; IntegrityError: a checkpoint that stays is damaged."""
+    schedule = plan.recipe.phase(plan.phase).checkpoints
+    end = begin + plan.steps
+    steps = [s for s in steps_in(checkpoints) if s == end or (begin < s < end and (s - begin) % schedule.every == 0)]
+    if not steps or steps[-1] != end:
+        raise TrainError(
+            "training ended before its last step", where=checkpoints, cure="To go on, run the same command again"
+        )
+    kept = tuple(checkpoints / step_name(step) for step in steps[-schedule.keep :])
+    for each in kept:
+        require_whole(each)
+    return Outcome(folder=checkpoints.parent, kept=kept, state=read_state(kept[-1]), warnings=warnings)
+
+
+def link_outcome(outcome: Outcome, data: Path) -> None:
+    """Give the kept checkpoints and the logs a second name in an artifact; the run folder stays as it is."""
+    for each in outcome.kept:
+        files.link_tree(each, data / CHECKPOINTS / each.name)
+    for name in (METRICS, REPLAY):
+        files.link(outcome.folder / name, data / name)

@@ -1,0 +1,18 @@
+"""The learning rate: a function of the global step along a path, and of nothing else."""
+
+import math
+
+from yulan.recipe import Anneal, Schedule
+
+
+def learning_rate(step: int, schedule: Schedule, anneal: Anneal | None) -> float:
+    """Rate of the `step`-th optimizer step of a path, counted from 1: linear to the peak, flat, then 1 - sqrt to 0.
+
+    `anneal.hold` stops the fall there, as YuLan-Mini's trainer did ("small hack" in its train_utils.py).
+    """
+    if step < schedule.warmup:
+        return schedule.peak * step / schedule.warmup
+    if anneal is None or step <= anneal.start:
+        return schedule.peak
+    held = step if anneal.hold is None else min(step, anneal.hold)
+    return schedule.peak * (1.0 - math.sqrt(min(1.0, (held - anneal.start) / anneal.length)))
