@@ -17,7 +17,7 @@ def work(stage: Stage) -> None:
         keys=("data.tokenizer", "data.shards.held_out", "data.shards.begin_with_bos", *contexts(stage)),
         summary={
             "vocab_size": codec.vocab_size,
-            "bytes_per_token": tokenizer.bytes_per_token(text.data, codec, families, 1 << 20, shards.held_out),
+            "bytes_per_token": tokenizer.bytes_per_token(text.data, codec, families, 1 << 18, shards.held_out),
         },
     )
 

@@ -63,7 +63,8 @@ class Batches:
 def assemble(pack: Pack, rows: Ints) -> Micro:
     """Windows as the model takes them: targets, document bounds and positions."""
     found = pack.rows(rows)
-    targets = np.where(found.starts[:, 1:], NO_LOSS, found.tokens[:, 1:])
+    tokens = found.tokens.astype(np.int64)
+    targets = np.where(found.starts[:, 1:], NO_LOSS, tokens[:, 1:])
     for row in np.flatnonzero(found.lengths <= pack.context):
         targets[row, found.lengths[row] - 1 :] = NO_LOSS
     starts = np.flatnonzero(found.starts[:, :-1])
@@ -71,7 +72,7 @@ def assemble(pack: Pack, rows: Ints) -> Micro:
     positions = np.arange(targets.size) - np.repeat(starts, np.diff(bounds))
     return Micro(
         rows=rows,
-        tokens=found.tokens,
+        tokens=tokens,
         targets=targets,
         cu_seqlens=bounds.astype(np.int32),
         positions=positions.reshape(targets.shape),

@@ -108,8 +108,8 @@ class Window:
 class Rows:
     """Several rows of a pack, read: R rows."""
 
-    tokens: Ints
-    """(R, T + 1); eos after `lengths`."""
+    tokens: npt.NDArray[np.unsignedinteger]
+    """(R, T + 1), as wide as in the shards; eos after `lengths`."""
     starts: npt.NDArray[np.bool_]
     """(R, T + 1): here begins a document, a span or the padding."""
     lengths: Ints
@@ -158,7 +158,7 @@ class Pack:
     def window(self, row: int) -> Window:
         found = self.rows(np.array([row]))
         starts = np.flatnonzero(found.starts[0, : self.context])
-        return Window(tokens=found.tokens[0], starts=starts, length=int(found.lengths[0]))
+        return Window(tokens=found.tokens[0].astype(np.int64), starts=starts, length=int(found.lengths[0]))
 
     def rows(self, rows: Ints) -> Rows:
         """Windows `rows`, in that order."""
@@ -172,7 +172,7 @@ class Pack:
         lengths = np.bincount(of, length, len(rows)).astype(np.int64)
         # Where each piece goes: windows lie `width` apart, pieces of one window follow each other.
         target = of * width + ends - length - (np.cumsum(lengths) - lengths)[of]
-        tokens = np.empty(len(rows) * width, np.int64)
+        tokens = np.empty(len(rows) * width, self.header.dtype)
         for s, a, n, t in zip(shard.tolist(), start.tolist(), length.tolist(), target.tolist(), strict=True):
             tokens[t : t + n] = self.tokens[s][a : a + n]
         shaped = tokens.reshape(len(rows), width)
