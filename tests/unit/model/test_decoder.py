@@ -125,3 +125,15 @@ def test_half_precision_stays_near_full_precision(decoder, pack):
     assert (half.float() - full).abs().max() <= 0.1 * full.abs().max()
     decoder(*pack, 1e4, "sdpa", pack[0], 1e-4).total.backward()
     assert all(p.grad.dtype == torch.bfloat16 and p.grad.isfinite().all() for p in decoder.parameters())
+
+
+def test_scalars_held_as_vectors_of_one_change_nothing(decoder, pack):
+    """As the trainer holds them: DeepSpeed's broadcast cannot view a 0-d tensor as bytes."""
+    before = decoder(*pack, 1e4, "sdpa", pack[0], 1e-4).total
+    for parameter in decoder.parameters():
+        if parameter.dim() == 0:
+            parameter.data = parameter.data.reshape(1)
+    after = decoder(*pack, 1e4, "sdpa", pack[0], 1e-4).total
+    after.backward()
+    assert torch.equal(before, after)
+    assert all(p.grad.shape == p.shape for p in decoder.parameters())
