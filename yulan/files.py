@@ -134,19 +134,40 @@ def write_rows(path: Path, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, *, resume: bool = False) -> Iterator[Path]:
     """Fill `path` with `.partial` behind its name; it takes its own name, durable, when the block ends well.
 
-    An older `.partial` is swept first; an existing `path` is replaced only at the end.
+    An older `.partial` is swept first, or gone on with; an existing `path` is replaced only at the end.
     """
     partial = path.with_name(path.name + PARTIAL)
-    remove(partial)
+    if not resume:
+        remove(partial)
     make_folder(partial)
     with _curable(path):
         yield partial
         for folder, _, _ in os.walk(partial, topdown=False):
             sync_folder(Path(folder))
         remove(path)
+        os.replace(partial, path)
+        _done("rename", partial, path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def open_rest(path: Path) -> Iterator[IO[bytes]]:
+    """Go on with a file that an earlier try left half written; it takes its own name, durable, when the block ends well.
+
+    Writes go to its end; it can be read from its start. What is there when the block fails stays for the next try.
+    """
+    make_folder(path.parent)
+    partial = path.with_name(path.name + PARTIAL)
+    with _curable(path):
+        with partial.open("a+b") as file:
+            yield file
+            file.flush()
+            _done("write", partial)
+            os.fsync(file.fileno())
+            _done("fsync", partial)
         os.replace(partial, path)
         _done("rename", partial, path)
         sync_folder(path.parent)

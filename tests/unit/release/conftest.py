@@ -1,0 +1,45 @@
+"""A clone with a judged bundle, a hub of one's own, and a release on a hub for those who only read."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.release.kit import go, judge, make_bundle
+from yulan import files
+from yulan.layout import Layout
+from yulan.rehearsal import Hub as Served
+from yulan.rehearsal import running_hub
+
+
+def make_layout(root: Path) -> Layout:
+    layout = Layout(root=root, recipe="tiny")
+    make_bundle(layout.stage("bundle").data)
+    judge(layout)
+    files.write_text(root / "dvc.lock", "schema: '2.0'\n")
+    files.write_text(root / "README.md", "a clone\n")
+    for words in (["init", "-q"], ["add", "README.md", "dvc.lock"], ["commit", "-q", "-m", "start"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words], cwd=root, check=True)
+    return layout
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return make_layout(tmp_path / "clone")
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Served]:
+    with running_hub(tmp_path / "hub") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Layout, Served]]:
+    """What is on this hub is read, not changed."""
+    folder = tmp_path_factory.mktemp("published")
+    layout = make_layout(folder / "clone")
+    with running_hub(folder / "hub") as served:
+        go(layout, served)
+        yield layout, served

@@ -1,0 +1,38 @@
+"""`yulan pull hf://OWNER/NAME@REVISION`."""
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+
+@click.command()
+@click.argument("address", metavar="hf://OWNER/NAME@REVISION")
+@click.option("--from", "endpoint", metavar="URL", help="Another hub than the public one.")
+@click.option("--into", type=click.Path(path_type=Path), help="Folder to make; without it NAME-REVISION here.")
+@click.option(
+    "--only",
+    type=click.Choice(["weights", "optimizer", "data", "card"]),
+    help="That part of the release, whichever of its three names is given.",
+)
+@click.option(
+    "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds a token, for private ones."
+)
+def pull(
+    address: str,
+    endpoint: str | None,
+    into: Path | None,
+    only: Literal["weights", "optimizer", "data", "card"] | None,
+    token_file: Path | None,
+) -> None:
+    """Fetch a revision, checking every byte on its way. Interrupted, the same command goes on where it stopped."""
+    from yulan.release.names import parse
+
+    parsed = parse(address)
+    from yulan.release.hub import Hub, token_for
+    from yulan.release.pull import pull as run
+
+    token = token_for(token_file.read_text().strip() if token_file else None)
+    folder = into or Path(f"{parsed.repo.id.partition('/')[2]}-{parsed.revision.replace('/', '-')}")
+    done = run(Hub(endpoint, token), parsed, folder, only, lambda line: click.echo(line, err=True))
+    click.echo(f"{folder}: {done.checked.files} files, all match; {done.fetched:,} bytes came over the wire")

@@ -1,0 +1,1 @@
+"""From checkpoints to a release that others can verify, and back."""

@@ -1,0 +1,252 @@
+"""The only road to a hub: what of the client we use, and its refusals as errors that say what to do."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token, hf_hub_url
+from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.lfs import UploadInfo, post_lfs_batch_info
+from huggingface_hub.utils import build_hf_headers, disable_progress_bars, get_session, hf_raise_for_status
+
+from yulan import digest
+from yulan.errors import HubError
+from yulan.manifest import File
+from yulan.release.names import Repo
+
+BATCH_FILES, BATCH_BYTES = 64, 5 << 30
+"""Most of one upload call: what is sent again if it fails."""
+BLOCK = 1 << 20
+
+
+class StaleHead(Exception):
+    """Somebody committed since the head was read, or our own commit's answer was lost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Remote:
+    """A file as the hub's tree tells it."""
+
+    size: int
+    sha256: str | None
+    """Of a large file; null: the hub gives only `blob`."""
+    blob: str
+    """git's id; of a large file, that of its pointer."""
+
+    def holds(self, file: File, path: Path) -> bool:
+        """Whether these are the bytes of the local file."""
+        if self.size != file.size:
+            return False
+        return self.sha256 == file.sha256 if self.sha256 else self.blob == digest.git_blob(path.read_bytes())
+
+
+def token_for(given: str | None) -> str | None:
+    """The token to use: HF_TOKEN, the one given, or that of the user's own login."""
+    return given or get_token()
+
+
+class Hub:
+    """One hub and one identity."""
+
+    def __init__(self, endpoint: str | None, token: str | None) -> None:
+        disable_progress_bars()
+        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        self.token = token
+        self.api = HfApi(endpoint=self.endpoint, token=token or False)
+
+    def who(self) -> str:
+        """The token's owner.
+
+        Raises: HubError: the hub does not answer or does not know the token.
+        """
+        with self._told():
+            return str(self.api.whoami()["name"])
+
+    def create(self, repo: Repo) -> None:
+        with self._told(repo):
+            self.api.create_repo(repo.id, repo_type=repo.kind, exist_ok=True)
+
+    def refs(self, repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
+        """(branches, tags), each by name with its commit."""
+        with self._told(repo):
+            found = self.api.list_repo_refs(repo.id, repo_type=repo.kind)
+        return {b.name: b.target_commit for b in found.branches}, {t.name: t.target_commit for t in found.tags}
+
+    def commit_of(self, repo: Repo, revision: str) -> str:
+        """The commit that a branch or tag names now; everything after is asked by commit, so that it cannot move."""
+        with self._told(repo, revision):
+            info = self.api.repo_info(repo.id, repo_type=repo.kind, revision=revision)
+        if not info.sha:
+            raise HubError("the hub names no commit", where=f"{repo}@{revision}", cure="Try again later")
+        return info.sha
+
+    def tree(self, repo: Repo, commit: str) -> dict[str, Remote]:
+        with self._told(repo, commit):
+            entries = list(self.api.list_repo_tree(repo.id, recursive=True, revision=commit, repo_type=repo.kind))
+        return {
+            e.path: Remote(size=e.size, sha256=e.lfs.sha256 if e.lfs else None, blob=e.blob_id)
+            for e in entries
+            if isinstance(e, RepoFile)
+        }
+
+    def branch(self, repo: Repo, name: str) -> None:
+        """A branch without files. Where the hub ignores `emptyBranch`, it starts at the repository's first commit,
+        never at main: a failed upload would then serve main's weights under another label."""
+        with self._told(repo, name):
+            first = self.api.list_repo_commits(repo.id, repo_type=repo.kind)[-1].commit_id
+            # The Python client sends only startingPoint; the official JavaScript one sends these too.
+            answer = get_session().post(
+                f"{self.endpoint}/api/{repo.kind}s/{repo.id}/branch/{name}",
+                headers=build_hf_headers(token=self.token or False),
+                json={"startingPoint": first, "emptyBranch": True},
+            )
+            hf_raise_for_status(answer)
+
+    def present(self, repo: Repo, files: Iterable[File]) -> set[str]:
+        """Which of these files' bytes the hub has already, by sha256."""
+        infos = [UploadInfo(size=f.size, sample=b"", sha256=bytes.fromhex(f.sha256)) for f in files]
+        found: set[str] = set()
+        with self._told(repo):
+            for start in range(0, len(infos), 256):
+                actions, _, _ = post_lfs_batch_info(
+                    infos[start : start + 256],
+                    token=None,
+                    repo_type=repo.kind,
+                    repo_id=repo.id,
+                    endpoint=self.endpoint,
+                    headers=build_hf_headers(token=self.token or False),
+                )
+                found |= {action["oid"] for action in actions if not action.get("actions")}
+        return found
+
+    def additions(self, files: Mapping[str, Path], known: Mapping[str, File]) -> list[CommitOperationAdd]:
+        made = []
+        for name, path in files.items():
+            operation = CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(path))
+            operation.upload_info.sha256 = bytes.fromhex(known[name].sha256)
+            made.append(operation)
+        return made
+
+    def upload(self, repo: Repo, revision: str, operations: list[CommitOperationAdd]) -> Iterator[int]:
+        """Send the large ones among the files, batch by batch; yields the bytes of each batch that is there now.
+
+        Interrupted, what was sent stays: the next try finds it by sha256.
+        """
+        for batch in batches(operations):
+            with self._told(repo, revision), lfs_only():
+                self.api.preupload_lfs_files(
+                    repo.id, batch, repo_type=repo.kind, revision=revision, num_threads=4, free_memory=False
+                )
+            yield sum(operation.upload_info.size for operation in batch)
+
+    def commit(
+        self, repo: Repo, revision: str, head: str, additions: list[CommitOperationAdd], deletions: Iterable[str], message: str
+    ) -> None:
+        """One commit on top of `head`, or none.
+
+        Raises: StaleHead: 412, or the answer was lost: read the head again and compare.
+        """
+        operations = [*additions, *(CommitOperationDelete(path_in_repo=name, is_folder=False) for name in deletions)]
+        try:
+            with lfs_only():
+                self.api.create_commit(
+                    repo.id, operations, commit_message=message, repo_type=repo.kind, revision=revision, parent_commit=head
+                )
+        except HfHubHTTPError as error:
+            if error.response.status_code in {412, 500, 502, 503, 504}:
+                raise StaleHead from error
+            raise self._said(error, repo, revision) from error
+        except httpx2.TransportError as error:
+            raise StaleHead from error
+
+    def tag(self, repo: Repo, name: str, commit: str) -> None:
+        with self._told(repo, name):
+            self.api.create_tag(repo.id, tag=name, revision=commit, repo_type=repo.kind)
+
+    def untag(self, repo: Repo, name: str) -> None:
+        with self._told(repo, name):
+            self.api.delete_tag(repo.id, tag=name, repo_type=repo.kind)
+
+    def read(self, repo: Repo, commit: str, name: str, start: int = 0) -> Iterator[bytes]:
+        """A file's bytes from `start` on, as they come."""
+        url = hf_hub_url(repo.id, name, repo_type=repo.kind, revision=commit, endpoint=self.endpoint)
+        headers = build_hf_headers(token=self.token or False) | {"Accept-Encoding": "identity"}
+        if start:
+            headers["Range"] = f"bytes={start}-"
+        with self._told(repo, name), get_session().stream("GET", url, headers=headers, follow_redirects=True) as answer:
+            hf_raise_for_status(answer)
+            if start and answer.status_code != 206:
+                raise HubError("the hub cannot go on in the middle of a file", where=name, cure="Remove the .partial folder")
+            yield from answer.iter_raw(BLOCK)
+
+    @contextmanager
+    def _told(self, repo: Repo | None = None, what: str | None = None) -> Iterator[None]:
+        """The client's exceptions as ours."""
+        try:
+            yield
+        except HfHubHTTPError as error:
+            raise self._said(error, repo, what) from error
+        except LocalTokenNotFoundError as error:
+            raise HubError(
+                "no token", where=self.endpoint, cure="Set HF_TOKEN, give --token-file, or run: hf auth login"
+            ) from error
+        except (httpx2.TransportError, OSError, RuntimeError) as error:
+            # A failed upload reaches us as RuntimeError around the transport's own.
+            inner = error.__cause__ if isinstance(error, RuntimeError) else error
+            if inner is None:
+                raise
+            if isinstance(inner, HfHubHTTPError):
+                raise self._said(inner, repo, what) from error
+            raise HubError(
+                f"the hub does not answer ({inner.__class__.__name__})",
+                where=self.endpoint,
+                cure="Check the address and that it runs, then run the same command again; what was sent is not sent twice",
+            ) from error
+
+    def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None) -> HubError:
+        """A refusal in words."""
+        status = error.response.status_code
+        code = error.response.headers.get("X-Error-Code")
+        place = f"{repo or self.endpoint}" + (f"@{what}" if repo and what else "")
+        told = {
+            401: ("the hub does not accept this token", "Set HF_TOKEN, give --token-file, or run: hf auth login"),
+            403: ("the token may not write there", "Use a token with write access to this repository's owner"),
+            404: ("no such repository, revision or file", "Check the name; private ones need a token"),
+            429: ("the hub asks to slow down (429)", "Wait five minutes, then run the same command again"),
+        }
+        if status == 401 and code == "GatedRepo":
+            told[401] = ("this repository is gated", "Ask for access on its page, then use your own token")
+        if status == 401 and code == "RepoNotFound":
+            # Hubs tell a stranger no more of a private repository than that it does not exist.
+            told[401] = told[404]
+        default = (f"the hub answered {status}", "Run the same command again; what was sent is not sent twice")
+        sentence, cure = told.get(status, default)
+        said = error.server_message or error.response.headers.get("X-Error-Message")
+        return HubError(sentence, where=place, cure=cure, evidence=[said] if said else [])
+
+
+def batches(operations: list[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:
+    """Runs of files bounded in number and bytes; a larger file stands alone."""
+    batch: list[CommitOperationAdd] = []
+    for operation in operations:
+        size = sum(o.upload_info.size for o in batch) + operation.upload_info.size
+        if batch and (len(batch) == BATCH_FILES or size > BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(operation)
+    if batch:
+        yield batch
+
+
+@contextmanager
+def lfs_only() -> Iterator[None]:
+    """Upload over LFS: the server then checks each object against the sha256 we know, and skips those it has."""
+    before = constants.HF_HUB_DISABLE_XET
+    constants.HF_HUB_DISABLE_XET = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = before

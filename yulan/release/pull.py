@@ -1,0 +1,192 @@
+"""Fetch one revision of a release. A folder is absent, `.partial`, or verified; a rerun goes on where it stopped."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Literal
+
+from yulan import digest, files, manifest
+from yulan.errors import HubError, IntegrityError, StateError
+from yulan.layout import MANIFEST
+from yulan.manifest import File, Manifest
+from yulan.release.folder import ALIEN, CARD, RECORDS, Checked, check, expected
+from yulan.release.hub import Hub, Remote
+from yulan.release.names import MAIN, Address, Part, Repo
+from yulan.release.transaction import Say
+
+Only = Literal["weights", "optimizer", "data", "card"]
+PART_OF: dict[str, Part] = {"weights": "model", "optimizer": "states", "data": "data"}
+LARGEST_LIST = 64 << 20
+"""Bytes of the largest list that is read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pulled:
+    checked: Checked
+    fetched: int
+    """Bytes that came over the wire."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer:
+    """A revision on a hub as its own lists tell it."""
+
+    repo: Repo
+    commit: str
+    raw: Mapping[str, bytes]
+    """The lists as they are, byte for byte."""
+    lists: Mapping[str, Manifest]
+    files: Mapping[str, File]
+    tree: Mapping[str, Remote]
+
+    @property
+    def size(self) -> int:
+        """Bytes, the lists aside."""
+        return sum(file.size for file in self.files.values())
+
+
+def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say) -> Pulled:
+    """Download, check each byte against the revision's lists on its way, then give the folder its name.
+
+    Raises: HubError: the hub refuses, or has other bytes than listed; StateError: something else stands at `into`;
+    ResourceError: it does not fit on the disk.
+    """
+    address, pin = redirect(hub, address, only)
+    found = offer(hub, address, card=only == "card")
+    if pin is not None and found.lists[MANIFEST].digest != pin:
+        raise HubError("is not the revision that the model pins", where=address, cure="Do not use it; ask its publisher")
+    if into.exists() or into.is_symlink():
+        return Pulled(checked=_already(into, found), fetched=0)
+    partial = into.with_name(into.name + files.PARTIAL)
+    _sweep(partial, found)
+    files.require_space(into.absolute().parent, found.size - sum(p.stat().st_size for p in partial.rglob("*") if p.is_file()))
+    fetched = done = 0
+    with files.new_folder(into, resume=True) as folder:
+        for name, file in sorted(found.files.items()):
+            fetched += _fetch(hub, found, name, file, folder / name)
+            done += file.size
+            say(f"{address}: {done:,} of {found.size:,} bytes")
+        for name, raw in found.raw.items():
+            files.write_bytes(folder / name, raw)
+        checked = check(folder)
+        if checked.differences:
+            raise IntegrityError("changed while it was fetched", where=folder, cure="Pull it again", evidence=checked.differences)
+    return Pulled(checked=checked, fetched=fetched)
+
+
+def redirect(hub: Hub, address: Address, only: Only | None) -> tuple[Address, str | None]:
+    """The repository that holds the part asked for, and the digest by which the model pins it, if we came from there."""
+    part = PART_OF.get(only or "")
+    if part is None or part == address.part:
+        return address, None
+    if address.part != "model":
+        return replace(address, part=part, revision=MAIN if part == "data" else address.revision), None
+    pins = offer(hub, address, card=False).lists[MANIFEST].inputs
+    for name, pin in pins.items():
+        if name.startswith(f"{part}/"):
+            return replace(address, part=part, revision=name.removeprefix(f"{part}/")), pin
+    raise HubError(f"this release pins no {part}", where=address, cure=f"Pull hf://{address.name}-{part} by its own name")
+
+
+def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
+    """Read a revision's lists. It is asked by name once and read by commit, so that it cannot move meanwhile.
+
+    Raises: HubError: no lists, or the hub's tree is not what they say; IntegrityError: a list is unsafe.
+    """
+    repo = address.repo
+    commit = hub.commit_of(repo, address.revision)
+    tree = hub.tree(repo, commit)
+    wanted = [CARD] if card else [MANIFEST, CARD, f"{RECORDS}/{MANIFEST}"]
+    raw = {name: _small(hub, repo, commit, name, tree[name].size) for name in wanted if name in tree}
+    if wanted[0] not in raw:
+        raise HubError(
+            f"no {wanted[0]}", where=address, cure="It was not published by this project; download it with: hf download"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: files.write_bytes(Path(folder) / name, data) for name, data in raw.items()}
+        lists = {name: manifest.read(path) for name, path in paths.items()}
+    told = expected(lists, Path(str(address)))
+    rows = [f"missing  {name}" for name in told.keys() - tree.keys()]
+    rows += [f"changed  {name}" for name in told.keys() & tree.keys() if _other(tree[name], told[name])]
+    rows += [] if card else [f"extra    {name}" for name in tree.keys() - told.keys() - raw.keys() - {ALIEN}]
+    if rows:
+        raise HubError(
+            "the hub's tree is not what the manifest lists",
+            where=address,
+            cure="Do not use it; ask its publisher",
+            evidence=sorted(rows),
+        )
+    return Offer(repo=repo, commit=commit, raw=raw, lists=lists, files=told, tree=tree)
+
+
+def _other(remote: Remote, file: File) -> bool:
+    return remote.size != file.size or (remote.sha256 is not None and remote.sha256 != file.sha256)
+
+
+def _small(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> bytes:
+    if size > LARGEST_LIST:
+        raise HubError(f"a list of {size:,} bytes", where=f"{repo}@{commit}/{name}", cure="Do not use it; ask its publisher")
+    data = bytearray()
+    for block in hub.read(repo, commit, name):
+        data += block
+        if len(data) > size:
+            break
+    return bytes(data)
+
+
+def _fetch(hub: Hub, found: Offer, name: str, file: File, path: Path) -> int:
+    """Bring one file; returns the bytes that came over the wire.
+
+    Raises: HubError: other bytes than listed; they are thrown away.
+    """
+    if path.is_file() and path.stat().st_size == file.size and digest.of_file(path) == file.sha256:
+        return 0
+    files.remove(path)
+    with files.open_rest(path) as out:
+        start = out.tell()
+        got = digest.of_parts(_blocks(hub, found, name, file.size, out))
+        if out.tell() < file.size:
+            raise HubError(
+                "the hub ended in the middle of a file",
+                where=f"{found.repo}/{name}",
+                cure="Run the same command again; it goes on there",
+            )
+        if got != file.sha256:
+            files.remove(Path(out.name))
+            cure = "Pull again; if it stays so, do not use this hub"
+            raise HubError("the hub sent other bytes than the manifest lists", where=f"{found.repo}/{name}", cure=cure)
+    return file.size - start
+
+
+def _blocks(hub: Hub, found: Offer, name: str, size: int, out: IO[bytes]) -> Iterator[bytes]:
+    """What an earlier try left, then the rest as it comes; never more than was listed."""
+    start = out.tell()
+    out.seek(0)
+    while block := out.read(digest.BLOCK):
+        yield block
+    if start >= size:
+        return
+    for block in hub.read(found.repo, found.commit, name, start):
+        start += len(block)
+        if start > size:
+            return
+        out.write(block)
+        yield block
+
+
+def _sweep(partial: Path, found: Offer) -> None:
+    """Drop what another revision left under the same name."""
+    keep = {partial / name for name in found.files} | {partial / (name + files.PARTIAL) for name in found.files}
+    for path in list(partial.rglob("*")):
+        if path.is_symlink() or (path.is_file() and path not in keep):
+            files.remove(path)
+
+
+def _already(into: Path, found: Offer) -> Checked:
+    """Raises: StateError: what stands at `into` is not this revision, whole."""
+    same = into.is_dir() and all((into / name).is_file() and (into / name).read_bytes() == raw for name, raw in found.raw.items())
+    checked = check(into) if same else None
+    if checked is None or checked.differences:
+        raise StateError("something else stands there", where=into, cure="Choose another folder with --into, or move it away")
+    return checked
