@@ -4,8 +4,8 @@ from collections import Counter
 
 from pipelines.stage import Stage, run
 from yulan.data import trace
-from yulan.data.pack import read_header, write_pack
-from yulan.data.shard import document_starts, read_shards
+from yulan.data.pack import HEADER, read_header, write_pack
+from yulan.data.shard import DOCUMENTS, INDEX, document_starts, read_shards
 from yulan.data.spans import Span, cut_segments, plan_spans
 from yulan.errors import StateError
 from yulan.recipe import INIT
@@ -15,12 +15,13 @@ def work(stage: Stage) -> None:
     if stage.phase is None:
         raise StateError("mix needs a phase", cure="Run it as: dvc repro mix@phase-01")
     phase = stage.recipe.phase(stage.phase)
-    place, _ = stage.open("shards")
+    place, _ = stage.open("shards", only=[INDEX])
     shards = read_shards(place.data)
-    taken = {} if phase.after == INIT else read_header(stage.open("mix", phase.after)[0].data).sources
+    taken = {} if phase.after == INIT else read_header(stage.open("mix", phase.after, only=[HEADER])[0].data).sources
     spans = plan_spans(stage.book.mix(stage.phase), phase.steps * phase.step_tokens, shards, taken)
     header = write_pack(stage.place.data, context=phase.context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
     used = {name: span for name, span in spans.items() if span.quota}
+    stage.open("shards", only=[f"{name}/train/{DOCUMENTS}" for name in used])
     starts = {name: document_starts(place.data, name) for name in used}
     sizes = {name: shards.sources[name].train.tokens for name in used}
     stage.seal(

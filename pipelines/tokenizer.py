@@ -9,21 +9,16 @@ def work(stage: Stage) -> None:
     settings, shards = stage.recipe.data.tokenizer, stage.recipe.data.shards
     sample = tokenizer.sample(text.data, settings.sample_bytes, shards.held_out)
     made = tokenizer.train(sample, settings, begin_with_bos=shards.begin_with_bos)
-    context = max(phase.context for phase in stage.recipe.phases.values())
-    tokenizer.save(made, stage.place.data, settings, context=context)
+    tokenizer.save(made, stage.place.data, settings)
     codec = tokenizer.load(stage.place.data, settings, begin_with_bos=shards.begin_with_bos)
     families = {name: source.family for name, source in stage.book.sources.sources.items()}
     stage.seal(
-        keys=("data.tokenizer", "data.shards.held_out", "data.shards.begin_with_bos", *contexts(stage)),
+        keys=("data.tokenizer", "data.shards.held_out", "data.shards.begin_with_bos"),
         summary={
             "vocab_size": codec.vocab_size,
             "bytes_per_token": tokenizer.bytes_per_token(text.data, codec, families, 1 << 18, shards.held_out),
         },
     )
-
-
-def contexts(stage: Stage) -> list[str]:
-    return [f"phases.{name}.context" for name in stage.recipe.phases]
 
 
 if __name__ == "__main__":

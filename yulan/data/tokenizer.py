@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from yulan.recipe import corpus
 
 Tokens = npt.NDArray[np.int64]
 
+CONFIG = "tokenizer_config.json"
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -134,23 +136,24 @@ def _cutter(settings: corpus.Tokenizer) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence([*digits, split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-def save(made: Tokenizer, folder: Path, settings: corpus.Tokenizer, *, context: int) -> None:
-    """Write what `AutoTokenizer.from_pretrained(folder)` reads; `context` is the longest input in tokens."""
+def save(made: Tokenizer, folder: Path, settings: corpus.Tokenizer) -> None:
+    """Write what `AutoTokenizer.from_pretrained(folder)` reads."""
     files.write_text(folder / "tokenizer.json", made.to_str(pretty=True) + "\n")
-    files.write_json(
-        folder / "tokenizer_config.json",
-        {
-            "tokenizer_class": "PreTrainedTokenizerFast",
-            "unk_token": "<unk>" if "<unk>" in settings.special else None,
-            "bos_token": settings.bos,
-            "eos_token": settings.eos,
-            "model_max_length": context,
-            "clean_up_tokenization_spaces": False,
-            # Without this line the class also returns token_type_ids, which a Llama refuses.
-            "model_input_names": ["input_ids", "attention_mask"],
-            "chat_template": CHAT_TEMPLATE,
-        },
-    )
+    files.write_json(folder / CONFIG, config(settings, None))
+
+
+def config(settings: corpus.Tokenizer, context: int | None) -> dict[str, Any]:
+    """tokenizer_config.json; `context` is the longest input in tokens, None where it is a model's to say."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "unk_token": "<unk>" if "<unk>" in settings.special else None,
+        "bos_token": settings.bos,
+        "eos_token": settings.eos,
+        "clean_up_tokenization_spaces": False,
+        # Without this line the class also returns token_type_ids, which a Llama refuses.
+        "model_input_names": ["input_ids", "attention_mask"],
+        "chat_template": CHAT_TEMPLATE,
+    } | ({"model_max_length": context} if context else {})
 
 
 def load(folder: Path, settings: corpus.Tokenizer, *, begin_with_bos: bool) -> Codec:

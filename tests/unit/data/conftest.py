@@ -50,7 +50,7 @@ def sentences(seed: int, documents: int, words: int = 30) -> list[str]:
 def byte_codec(tmp_path_factory: pytest.TempPathFactory) -> Codec:
     """One token a byte, after five control tokens."""
     folder = tmp_path_factory.mktemp("bytes")
-    tokenizer.save(tokenizer.train(iter(["a"]), bpe(), begin_with_bos=False), folder, bpe(), context=64)
+    tokenizer.save(tokenizer.train(iter(["a"]), bpe(), begin_with_bos=False), folder, bpe())
     return tokenizer.load(folder, bpe(), begin_with_bos=False)
 
 

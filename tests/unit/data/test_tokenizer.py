@@ -20,7 +20,7 @@ LARGER = bpe(vocab_size=310)
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tokenizer.train(iter(sentences(1, 200)), LARGER, begin_with_bos=False)
     into = tmp_path_factory.mktemp("learned")
-    tokenizer.save(made, into, LARGER, context=64)
+    tokenizer.save(made, into, LARGER)
     return into
 
 
@@ -78,11 +78,11 @@ def test_two_trainings_give_equal_bytes():
 
 def test_golden_bytes_of_a_tokenizer(tmp_path: Path):
     made = tokenizer.train(iter(["low lower lowest"] * 3), bpe(vocab_size=264), begin_with_bos=False)
-    tokenizer.save(made, tmp_path, bpe(), context=64)
+    tokenizer.save(made, tmp_path, bpe())
     assert json.loads(made.to_str())["model"]["merges"] == [["l", "o"], ["lo", "w"], ["Ġ", "low"]]
     assert digest.of_file(tmp_path / "tokenizer.json") == "38b23e124c22f35cd6ec7fdbbd9f171ba8c356d71f2435ef112365d276ff404b"
     assert (
-        digest.of_file(tmp_path / "tokenizer_config.json") == "3ed6891b57afbff75c19af0ba36f8b52b0b98d43899a180498dc07751c271d55"
+        digest.of_file(tmp_path / "tokenizer_config.json") == "9b8d74f7f24586d228cdb7620ac10600374ed90c11a11b34a768c55af0f320e3"
     )
 
 
@@ -115,11 +115,16 @@ def test_stock_transformers_load_it_with_its_chat_template(folder: Path, codec: 
     text = "the window 数据 12"
     assert stock(text)["input_ids"] == codec.encode([text])[0].tolist()[:-1]
     assert set(stock(text)) == {"input_ids", "attention_mask"}
-    assert (stock.bos_token_id, stock.eos_token_id, stock.model_max_length) == (1, 2, 64)
+    assert (stock.bos_token_id, stock.eos_token_id) == (1, 2)
     chat = stock.apply_chat_template([{"role": "user", "content": "hi"}], tokenize=False, add_generation_prompt=True)
     assert chat == "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     assert stock(chat)["input_ids"][0] == 3
     assert stock.decode(stock(text)["input_ids"]) == text
+
+
+def test_the_longest_input_is_written_where_it_is_known():
+    assert "model_max_length" not in tokenizer.config(bpe(), None)
+    assert tokenizer.config(bpe(), 1024)["model_max_length"] == 1024
 
 
 def test_a_broken_pattern_is_named():
