@@ -11,7 +11,8 @@ from yulan.errors import DataError
 
 PART = re.compile(r"\d{5}\.parquet")
 ROWS = 1024
-"""Documents read at a time."""
+CHARACTERS = 1 << 22
+"""At most this many documents, and about this much of their text, are handed on at a time."""
 
 
 def source_names(folder: Path) -> tuple[str, ...]:
@@ -34,10 +35,19 @@ def read_documents(folder: Path, source: str) -> Iterator[tuple[list[str], list[
                     if each <= last:
                         raise DataError(f"document {each[:12]} is out of order", where=part, cure="Build the stage before again")
                     last = each
-                yield ids, texts
+                yield from _bounded(ids, texts)
         except (ArrowException, OSError, KeyError, TypeError) as error:
             what = f"not a table of documents ({error.__class__.__name__})"
             raise DataError(what, where=part, cure="Build the stage before again") from None
+
+
+def _bounded(ids: list[str], texts: list[str]) -> Iterator[tuple[list[str], list[str]]]:
+    start = size = 0
+    for stop, text in enumerate(texts, 1):
+        size += len(text)
+        if size >= CHARACTERS or stop == len(texts):
+            yield ids[start:stop], texts[start:stop]
+            start, size = stop, 0
 
 
 def is_held_out(identity: str, per_mille: int) -> bool:

@@ -113,6 +113,15 @@ def test_sources_of_a_mix_that_filtering_emptied_are_all_named(tmp_path: Path, b
         shard.write_shards(tmp_path / "text", byte_codec, SETTINGS, tmp_path / "out", wanted={"a", "b", "c"})
 
 
+def test_large_documents_come_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(documents, "CHARACTERS", 250)
+    texts = [f"{n:02}" + "x" * 98 for n in range(10)]
+    put(tmp_path, "a", texts)
+    chunks = list(documents.read_documents(tmp_path, "a"))
+    assert [len(ids) for ids, _ in chunks] == [3, 3, 3, 1]
+    assert [text for _, some in chunks for text in some] == sorted(texts, key=digest.of_text)
+
+
 def test_documents_out_of_order_are_refused(tmp_path: Path):
     (tmp_path / "a").mkdir()
     pq.write_table(pa.table({"id": ["b" * 64, "a" * 64], "text": ["x", "y"]}), tmp_path / "a/00000.parquet")
