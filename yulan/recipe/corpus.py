@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from yulan.errors import RecipeError
+
+PASSAGE = "passage"
+"""The task of free text about a seed document; nothing can verify it."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clean:
@@ -13,7 +18,7 @@ class Clean:
     min_letters: float
     """Least share of characters that are letters or ideographs; sources in language `code` are exempt."""
     max_repeated_lines: float
-    """Largest share of non-empty lines that repeat an earlier one."""
+    """Largest share of non-empty lines that repeat an earlier one; `code` is exempt."""
     max_symbols: float
     """Largest ratio of '#' and '...' to words, as in Gopher; `code` is exempt."""
     language_confidence: float
@@ -36,6 +41,8 @@ class Dedup:
 class Decontaminate:
     ngram: int
     """A document that shares so many consecutive normalised words with an evaluation item is dropped."""
+    shortest: int
+    """An item with fewer words than `ngram` is looked for as a whole if it has at least so many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +73,13 @@ class Synthesize:
     min_yield: float
     """Least share of a verified family's rows that must pass, else the stage stops."""
     families: Mapping[str, Family]
+
+    def __post_init__(self) -> None:
+        for name, family in self.families.items():
+            if family.task == PASSAGE and family.verified:
+                raise RecipeError(
+                    "nothing can verify a passage", where=f"$.data.synthesize.families.{name}.verified", cure="Write false"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

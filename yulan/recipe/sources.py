@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yulan.errors import RecipeError
-from yulan.schema import check, load_yaml, structure, suggest
+from yulan.schema import Scalar, check, load_yaml, structure, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,9 @@ class Source:
     package: str | None
     """Key in `packages`; null: made by `synthesize`."""
     reader: str
-    """How documents are read from the files; see yulan/data/sources.py."""
+    """How documents are read from the files: a name in yulan/data/readers."""
+    options: Mapping[str, Scalar]
+    """The reader's own."""
     paths: tuple[str, ...]
     """Glob patterns inside the package."""
     exclude: tuple[str, ...]

@@ -1,0 +1,15 @@
+"""Keep one copy of equal and nearly equal documents."""
+
+from pipelines.stage import Stage, run
+from yulan.data.dedup import dedup
+
+
+def work(stage: Stage) -> None:
+    cleaned, _ = stage.open("clean")
+    synthetic, _ = stage.open("synthesize")
+    drops = dedup([cleaned.data, synthetic.data], stage.recipe.data.dedup, stage.place.data)
+    stage.seal(keys=("data.dedup",), summary=drops.summary())
+
+
+if __name__ == "__main__":
+    run("dedup", work)

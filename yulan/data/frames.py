@@ -1,0 +1,126 @@
+"""Tables of documents: the one file that imports daft, and the one that spells how text lies in Parquet.
+
+A source's documents are `<folder>/<source>/00000.parquet`, `00001.parquet`, …, sorted by id. Equal tables give
+equal bytes: rows are sorted, parts and row groups have fixed sizes, and names are ours (Daft's own writer
+names files by UUID and keeps no order).
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from yulan import files
+from yulan.data.documents import PART
+from yulan.errors import DataError
+
+DOCUMENTS = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string())])
+PART_BYTES = 64 << 20
+"""Text in one part, at most, and so what a stage holds at a time; a longer document has a part of its own."""
+GROUP_ROWS = 4096
+BATCH_ROWS = 1024
+"""Documents a function sees at once: large batches keep every intermediate of theirs alive."""
+
+
+@cache
+def _daft() -> Any:
+    """Import on use (it takes 0.3 s), without its telemetry and its progress bar; its runner can be set once."""
+    os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")
+    os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
+    import daft
+
+    daft.set_runner_native()
+    return daft
+
+
+def parts(folder: Path, source: str) -> list[Path]:
+    """A source's Parquet files, in order; none if it has no documents."""
+    return sorted(path for path in (folder / source).glob("*.parquet") if PART.fullmatch(path.name))
+
+
+def write_part(path: Path, table: pa.Table) -> None:
+    """Write rows as they are, in row groups of a fixed size."""
+    with files.open_new(path) as file:
+        pq.write_table(table.combine_chunks(), file, row_group_size=GROUP_ROWS, compression="zstd", compression_level=3)
+
+
+def write(folder: Path, source: str, table: pa.Table) -> None:
+    """Write a source's documents, sorted by id, in parts of at most PART_BYTES."""
+    table = table.cast(DOCUMENTS).sort_by([("id", "ascending"), ("text", "ascending")])
+    for number, (start, stop) in enumerate(_cuts(table["text"])):
+        write_part(folder / source / f"{number:05}.parquet", table.slice(start, stop - start))
+
+
+def _cuts(texts: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+    """First row and end of each part."""
+    start = size = 0
+    for row, length in enumerate(pc.binary_length(texts).to_pylist()):
+        if size and size + length > PART_BYTES:
+            yield start, row
+            start, size = row, 0
+        size += length
+    yield start, len(texts)
+
+
+def read(paths: Sequence[Path], columns: Sequence[str] = DOCUMENTS.names) -> pa.Table:
+    """The named columns of Parquet files, rows in file order.
+
+    Raises: DataError: a file is not Parquet or lacks a column.
+    """
+    try:
+        return pa.concat_tables(pq.read_table(path, columns=list(columns), partitioning=None) for path in paths).select(
+            list(columns)
+        )
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise DataError(
+            "not readable as Parquet documents", where=paths[0].parent, cure="Build the stage again", evidence=[str(error)]
+        ) from None
+
+
+def each(paths: Sequence[Path], function: Callable[[list[str]], Mapping[str, list[Any]]], returns: pa.Schema) -> pa.Table:
+    """Run `function` over the texts of Parquet files in one Daft plan.
+
+    `function` maps a batch of texts to columns of the same length, named and typed as `returns`.
+    Returns: id, text and source with those columns, sorted by id.
+    """
+    daft = _daft()
+    fields = {field.name: daft.DataType.from_arrow_type(field.type) for field in returns}
+
+    @daft.func.batch(return_dtype=daft.DataType.struct(fields), use_process=False)
+    def judged(series: Any) -> pa.StructArray:
+        texts = series.to_pylist()
+        made = [function(texts[start : start + BATCH_ROWS]) for start in range(0, len(texts), BATCH_ROWS)]
+        columns = [pa.array([value for batch in made for value in batch[field.name]], field.type) for field in returns]
+        return pa.StructArray.from_arrays(columns, fields=list(returns))
+
+    frame = daft.read_parquet([str(path) for path in paths])
+    table = frame.with_column("judged", judged(daft.col("text"))).sort(["id", "text"]).to_arrow()
+    struct = table["judged"].combine_chunks()
+    for field in returns:
+        table = table.append_column(field.name, struct.field(field.name))
+    return table.drop_columns("judged").cast(pa.unify_schemas([DOCUMENTS, returns]))
+
+
+def signatures(texts: pa.Array, hashes: int, shingle: int, seed: int) -> npt.NDArray[np.uint32]:
+    """MinHash of each text over shingles of `shingle` words between spaces; uint32 (texts, hashes).
+
+    A text without words has every value at 2^32 - 1: mask it, or all such texts look alike.
+    """
+    daft = _daft()
+    from daft.functions import minhash
+
+    frame = daft.from_arrow(pa.table({"row": pa.array(range(len(texts)), pa.int64()), "text": texts}))
+    made = (
+        frame.select("row", minhash(daft.col("text"), num_hashes=hashes, ngram_size=shingle, seed=seed).alias("values"))
+        .sort("row")
+        .to_arrow()
+    )
+    flat = made["values"].combine_chunks().flatten() if len(texts) else pa.array([], pa.uint32())
+    return flat.to_numpy(zero_copy_only=False).astype(np.uint32).reshape(len(texts), hashes)

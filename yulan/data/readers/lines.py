@@ -1,0 +1,76 @@
+"""Lines of strangers' files, one at a time, each at most so long."""
+
+import gzip
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+
+from yulan.data.readers.reject import Reject
+from yulan.errors import DataError
+
+LONGEST = 32 << 20
+"""Bytes of the longest line that is read into memory."""
+
+
+def read_json_lines(path: Path) -> Iterator[dict[str, Any] | Reject]:
+    """JSON objects of a .jsonl.gz file; a line that holds none is a Reject.
+
+    Raises: DataError: not gzip, or cut short.
+    """
+    try:
+        with gzip.open(path, "rb") as file:
+            for number, line in enumerate(_bounded(file), 1):
+                yield _row(line, f"{path.name}:{number}")
+    except (OSError, EOFError, zlib.error) as error:
+        raise _broken(path, error) from None
+
+
+def _row(line: bytes | None, where: str) -> dict[str, Any] | Reject:
+    if line is None:
+        return Reject(where=where, reason="long-line")
+    try:
+        row = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return Reject(where=where, reason="json")
+    return row if isinstance(row, dict) else Reject(where=where, reason="no-object")
+
+
+def read_zipped_lines(path: Path) -> Iterator[str | Reject]:
+    """Lines of the only file in a zip archive, without their ends.
+
+    Raises: DataError: not a zip archive of one file, or a broken one.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            (name,) = archive.namelist()
+            with archive.open(name) as file:
+                for number, line in enumerate(_bounded(file), 1):
+                    try:
+                        yield (
+                            line.decode("utf-8-sig").rstrip("\r\n")
+                            if line is not None
+                            else Reject(where=f"{name}:{number}", reason="long-line")
+                        )
+                    except UnicodeDecodeError:
+                        yield Reject(where=f"{name}:{number}", reason="utf-8")
+    except (OSError, EOFError, ValueError, zlib.error, zipfile.BadZipFile) as error:
+        raise _broken(path, error) from None
+
+
+def _bounded(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
+    """Lines; None for one longer than LONGEST, which is skipped without being held."""
+    while line := file.readline(LONGEST + 1):
+        if len(line) <= LONGEST:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(LONGEST)
+        yield None
+
+
+def _broken(path: Path, error: Exception) -> DataError:
+    return DataError(f"not a whole archive ({error.__class__.__name__})", where=path, cure="Build the stage `sources` again")

