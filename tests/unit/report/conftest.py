@@ -1,0 +1,90 @@
+"""Facts of a build of the shipped recipe that nobody ran: every table filled, every number made up by rule."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from yulan.manifest import File, Manifest
+from yulan.recipe import INIT, Book, load_recipe
+from yulan.report.facts import Answer, Count, Drop, Facts, Point, Sample, Score, Share
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="session")
+def book() -> Book:
+    return load_recipe(ROOT, "nano")
+
+
+@pytest.fixture(scope="session")
+def facts(book: Book) -> Facts:
+    recipe, families = book.recipe, {name: source.family for name, source in book.sources.sources.items()}
+    curves = [
+        Point(
+            phase=name,
+            step=recipe.start(name) + i,
+            tokens=recipe.tokens_before(name) + i * phase.step_tokens,
+            loss=3 + 5 * math.exp(-(recipe.start(name) + i) / 60) + math.sin(i) / 20,
+            lr=0.02 if recipe.anneal(name) is None else 0.02 * (1 - i / phase.steps),
+            grad_norm=1.5 + math.cos(i),
+        )
+        for name, phase in recipe.phases.items()
+        for i in range(1, phase.steps + 1)
+    ]
+    held = sorted(set(families.values()))
+    stages = ("raw", "clean", "dedup", "decontaminated", "train")
+    counts = [
+        Count(
+            stage=stage, family=family, source=name, documents=900 - 100 * s, bytes=90_000 - 9_000 * s, tokens=20_000 * (s == 4)
+        )
+        for s, stage in enumerate(stages)
+        for name, family in families.items()
+        if not (stage in ("raw", "clean") and book.sources.sources[name].package is None)
+    ]
+    return Facts(
+        mixes=tuple(
+            Share(phase=phase, family=families[name], source=name, tokens=tokens)
+            for phase in recipe.phases
+            for name, tokens in book.mix(phase).quotas(recipe.phases[phase].tokens).items()
+        ),
+        curves=tuple(curves),
+        scores=tuple(
+            Score(phase=name, family=family, before=3.5 - 0.2 * recipe.start(name) / 99, after=2.5 - recipe.start(name) / 999)
+            for name in recipe.phases
+            for family in held
+        ),
+        answers=tuple(Answer(phase=name, task="arc_easy", metric="acc", value=0.25, stderr=0.043) for name in recipe.phases),
+        counts=tuple(counts),
+        drops=tuple(
+            Drop(stage=stage, family=families["en/wiki"], source="en/wiki", reason=reason, documents=number)
+            for stage, reason, number in (("clean", "too_short", 70), ("clean", "language", 30), ("dedup", "near", 100))
+        ),
+        samples=(Sample(phase="phase-03", prompt="人工智能是", text="研究<b>与</b>科学。\n</script><script>x</script>"),),
+    )
+
+
+@pytest.fixture(scope="session")
+def artifacts(book: Book) -> dict[str, Manifest]:
+    """A graph with a fork and a join, as `dvc.yaml` draws it."""
+    graph: dict[str, list[str]] = {"sources": [], "raw": ["sources"], "synthesize": ["sources"], "init": []}
+    graph |= {"dedup": ["raw", "synthesize"], "shards": ["dedup", "sources"]}
+    for name, phase in book.recipe.phases.items():
+        before = [] if phase.after == INIT else [f"mix@{phase.after}"]
+        graph[f"mix@{name}"] = ["shards", *before]
+        graph[f"train@{name}"] = [f"mix@{name}", "shards", INIT if phase.after == INIT else f"train@{phase.after}"]
+    graph["bundle"] = ["shards", *(f"train@{name}" for name in book.recipe.phases)]
+    made: dict[str, Manifest] = {}
+    for name, inputs in graph.items():
+        stage, _, phase = name.partition("@")
+        made[name] = Manifest(
+            format=1,
+            stage=stage,
+            name=f"nano/{phase}" if phase else "nano",
+            files=(File(path="a", size=1000 * len(name), sha256="0" * 64),),
+            inputs={i: made[i].digest for i in inputs},
+            keys={},
+            summary={},
+            determinism=None,
+        )
+    return made

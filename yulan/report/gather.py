@@ -1,0 +1,126 @@
+"""Collect the numbers behind the pictures from the results of the stages."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yulan import files
+from yulan.data.documents import read_documents, source_names
+from yulan.data.drops import NAME as DROPS
+from yulan.data.drops import read_drops
+from yulan.data.pack import HEADER, read_header
+from yulan.data.shard import INDEX, read_shards
+from yulan.errors import DataError
+from yulan.recipe import Book
+from yulan.report.facts import Answer, Count, Drop, Facts, Point, Score, Share
+from yulan.schema import check, load_json
+
+METRICS, EVALUATION, SYNTHETIC = "metrics.jsonl", "evaluation.json", "families.json"
+TEXT = ("raw", "clean", "dedup", "decontaminated")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What is read of a stage's artifacts."""
+
+    phases: bool
+    """One artifact for each phase."""
+    files: tuple[str, ...] | None
+    """Null: all of them."""
+
+
+READ = {
+    **{stage: Read(phases=False, files=(DROPS,)) for stage in TEXT},
+    "synthesize": Read(phases=False, files=None),
+    "shards": Read(phases=False, files=(INDEX,)),
+    "mix": Read(phases=True, files=(HEADER,)),
+    "train": Read(phases=True, files=(METRICS,)),
+    "evaluate": Read(phases=True, files=None),
+}
+
+
+def gather(book: Book, data: Mapping[str, Path]) -> Facts:
+    """`data`: the data folder of each artifact by name, `train@phase-01` and so on; a missing one leaves its tables short.
+
+    Raises: DataError: a result breaks its schema.
+    """
+    families = {name: source.family for name, source in book.sources.sources.items()}
+    phases = list(book.recipe.phases)
+
+    def of_phases(stage: str) -> Iterator[tuple[str, Path]]:
+        return ((phase, data[f"{stage}@{phase}"]) for phase in phases if f"{stage}@{phase}" in data)
+
+    flows = {stage: read_drops(data[stage]).sources for stage in TEXT if stage in data}
+    return Facts(
+        mixes=tuple(row for phase, folder in of_phases("mix") for row in _shares(phase, folder, families)),
+        curves=tuple(row for phase, folder in of_phases("train") for row in _points(phase, folder)),
+        scores=tuple(row for phase, folder in of_phases("evaluate") for row in _scores(phase, _evaluation(folder))),
+        answers=tuple(row for phase, folder in of_phases("evaluate") for row in _answers(phase, _evaluation(folder))),
+        counts=(
+            *(
+                Count(stage=stage, family=families[name], source=name, documents=flow.kept, bytes=flow.bytes, tokens=0)
+                for stage, sources in flows.items()
+                for name, flow in sources.items()
+            ),
+            *(_made(data["synthesize"], families) if "synthesize" in data else ()),
+            *(_tokens(data["shards"], families) if "shards" in data else ()),
+        ),
+        drops=(
+            *(_rejected(data["synthesize"], families) if "synthesize" in data else ()),
+            *(
+                Drop(stage=stage, family=families[name], source=name, reason=reason, documents=found.count)
+                for stage, sources in flows.items()
+                for name, flow in sources.items()
+                for reason, found in flow.reasons.items()
+            ),
+        ),
+    )
+
+
+def _shares(phase: str, folder: Path, families: Mapping[str, str]) -> Iterator[Share]:
+    for name, span in read_header(folder).sources.items():
+        if span.quota:
+            yield Share(phase=phase, family=families[name], source=name, tokens=span.quota)
+
+
+def _points(phase: str, folder: Path) -> Iterator[Point]:
+    """Steps whose loss and norm are finite; a skipped step has neither."""
+    for number, row in enumerate(files.complete_rows(folder / METRICS), 1):
+        check(row, "metrics", f"{folder / METRICS}:{number}", DataError)
+        if row["loss"] is not None and row["grad_norm"] is not None:
+            known = {key: row[key] for key in ("step", "tokens", "loss", "lr", "grad_norm")}
+            yield Point(phase=phase, **known)
+
+
+def _evaluation(folder: Path) -> dict[str, Any]:
+    raw: dict[str, Any] = load_json(folder / EVALUATION)
+    check(raw, "evaluation", folder / EVALUATION, DataError)
+    return raw
+
+
+def _scores(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Score]:
+    raise NotImplementedError
+
+
+def _answers(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Answer]:
+    raise NotImplementedError
+
+
+def _made(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:
+    """What `synthesize` hands on; a few rows, so they are counted where they lie."""
+    for name in source_names(folder):
+        texts = [text for _, part in read_documents(folder, name) for text in part]
+        size = sum(len(text.encode()) for text in texts)
+        yield Count(stage="synthesize", family=families[name], source=name, documents=len(texts), bytes=size, tokens=0)
+
+
+def _rejected(folder: Path, families: Mapping[str, str]) -> Iterator[Drop]:
+    raise NotImplementedError
+
+
+def _tokens(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:
+    for name, source in read_shards(folder).sources.items():
+        for stage, split in (("train", source.train), ("held", source.held)):
+            about = {"documents": split.documents, "bytes": split.bytes, "tokens": split.tokens}
+            yield Count(stage=stage, family=families[name], source=name, **about)
