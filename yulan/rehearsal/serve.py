@@ -22,9 +22,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise ResourceError("the port is in use", where=place, cure="Choose another one with --port, or 0 for any") from None
-        if error.errno == errno.EACCES:
-            raise ResourceError("not allowed to use this port", where=place, cure="Choose one above 1023 with --port") from None
-        raise ResourceError("this address is not on this machine", where=place, cure="Leave --host out") from None
+        what = f"cannot listen here ({error.strerror})"
+        raise ResourceError(what, where=place, cure="Choose a --port above 1023, and leave --host out") from None
     return listener
 
 
