@@ -13,7 +13,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from yulan.errors import ResourceError
-from yulan.rehearsal import routes_discussions, routes_files, routes_lfs, routes_read, routes_repos, routes_write, routes_xet
+from yulan.rehearsal import (
+    routes_collections,
+    routes_discussions,
+    routes_files,
+    routes_lfs,
+    routes_read,
+    routes_repos,
+    routes_write,
+    routes_xet,
+)
 from yulan.rehearsal.refused import Refused
 from yulan.rehearsal.store import Store
 from yulan.rehearsal.wire import Call
@@ -25,6 +34,7 @@ THREADS = 200
 
 API = "/api/{kind}/{ns}/{name}"
 GIT = "/{ns}/{name}"
+COLLECTION = "/api/collections/{ns}/{name}"
 # The revision `refs/pr/1` may come unquoted in a download address, where the path follows.
 REV = "(?P<rev>refs/(?:pr|convert)/[^/]+|[^/]+)"
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
@@ -53,6 +63,13 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("POST", API + "/discussions/{number}/merge", routes_discussions.merge),
     ("POST", API + "/discussions/{number}/status", routes_discussions.status),
     ("POST", API + "/discussions/{number}/comment", routes_discussions.comment),
+    ("GET", "/api/collections", routes_collections.listed),
+    ("POST", "/api/collections", routes_collections.create),
+    ("GET", COLLECTION, routes_collections.one),
+    ("PATCH", COLLECTION, routes_collections.change),
+    ("DELETE", COLLECTION, routes_collections.delete),
+    ("POST", COLLECTION + "/items", routes_collections.add_item),
+    ("DELETE", COLLECTION + "/items/{item}", routes_collections.delete_item),
     ("POST", "{prefix}" + GIT + r"\.git/info/lfs/objects/batch", routes_lfs.batch),
     ("PUT", "/lfs/put/{signed}", routes_lfs.put),
     ("PUT", "/lfs/part/{signed}", routes_lfs.put_part),
@@ -120,6 +137,8 @@ def make_app(store: Store) -> ASGIApp:
             response = answer(refused)
         except ClientDisconnect:
             return
+        except UnicodeError:
+            response = answer(Refused(400, "The text is not valid Unicode"))
         except ResourceError as error:
             log.error("%s", error)
             response = answer(Refused(507, error.what))

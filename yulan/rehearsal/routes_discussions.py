@@ -10,7 +10,7 @@ PAGE = 50
 
 
 def listed(call: Call) -> Response:
-    repo, start = call.repo(), PAGE * int(call.query.get("p", "0"))
+    repo, start = call.repo(), PAGE * call.number("p", 0)
     kind, status = call.query.get("type", "all"), call.query.get("status", "all")
     rows = [
         row

@@ -12,7 +12,7 @@ from yulan.rehearsal.refused import missing
 from yulan.rehearsal.repo import HEADS, PULLS, TAGS, Repo
 from yulan.rehearsal.routes_repos import card
 from yulan.rehearsal.tree import Folder, listing
-from yulan.rehearsal.wire import Call
+from yulan.rehearsal.wire import Call, field
 
 PAGE = 1000
 README_LIMIT = 1 << 20
@@ -82,7 +82,7 @@ def listed(call: Call) -> Response:
         if visible and author in {None, repo.id.partition("/")[0]} and word in repo.id.lower():
             id = repo.resolve("main")
             rows.append(summary(repo, id, repo.commit(id)))
-    return JSONResponse(rows[: int(call.query.get("limit", PAGE))])
+    return JSONResponse(rows[: call.number("limit", PAGE)])
 
 
 def described(call: Call, repo: Repo, id: str, rows: Mapping[str, Entry | Folder], *, expand: bool) -> list[dict[str, Any]]:
@@ -120,8 +120,7 @@ def last_commits(repo: Repo, id: str, paths: Iterable[str]) -> dict[str, dict[st
 
 def page(call: Call, rows: list[Any], size: int) -> tuple[list[Any], dict[str, str]]:
     """One page of rows and the Link header that names the next one."""
-    size = min(size, int(call.query["limit"])) if call.query.get("limit", "").isdecimal() else size
-    start = int(call.query["cursor"]) if call.query.get("cursor", "").isdecimal() else 0
+    size, start = max(1, min(size, call.number("limit", size))), call.number("cursor", 0)
     if start + size >= len(rows):
         return rows[start:], {}
     query = urlencode([*((k, v) for k, v in call.request.query_params.multi_items() if k != "cursor"), ("cursor", start + size)])
@@ -147,13 +146,12 @@ def tree(call: Call) -> Response:
 def paths_info(call: Call) -> Response:
     """Files and folders of a list; a path that is not there is left out."""
     repo, id, commit = found(call)
-    body = call.body()
     if call.request.headers.get("content-type", "").startswith("application/json"):
-        form = json.loads(body)
-        paths, expand = form.get("paths", []), form.get("expand") is True
+        body = call.json()
+        paths, expand = [str(path) for path in field(body, "paths", list)], body.get("expand") is True
     else:
-        fields = parse_qs(body.decode("utf-8", "replace"))
-        paths, expand = fields.get("paths", []), truth(fields.get("expand", [""])[0])
+        form = parse_qs(call.body().decode())
+        paths, expand = form.get("paths", []), truth(form.get("expand", [""])[0])
     everything = listing(commit.tree, "", True)
     rows = {path: everything[path] for path in (path.strip("/") for path in paths) if path in everything}
     return JSONResponse(described(call, repo, id, rows, expand=expand))

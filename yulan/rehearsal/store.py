@@ -30,7 +30,7 @@ class Store:
         self.xet = Xet(root / "xet")
         self.tokens = {_token(root / name): scope for scope, name in TOKENS.items()}
         self._repos: dict[tuple[str, str], Repo] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
 
     def scope(self, token: str) -> str | None:
         """`write`, `read`, or None for a token that this hub did not make."""
@@ -44,7 +44,7 @@ class Store:
         """The one object of a repo, whether it exists or not: its lock is what serialises changes."""
         if kind not in KINDS or not all(NAME.fullmatch(part) for part in id.split("/")) or id.count("/") != 1:
             raise Refused(400, f"Not a legal repository: {kind!a} {id!a}")
-        with self._lock:
+        with self.lock:
             return self._repos.setdefault((kind, id), Repo(self.root / "repos" / f"{kind}s" / id, kind, id, self.objects))
 
     def repos(self, kind: str) -> list[Repo]:

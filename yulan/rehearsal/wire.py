@@ -46,6 +46,11 @@ class Call:
     def query(self) -> dict[str, str]:
         return dict(self.request.query_params)
 
+    def number(self, name: str, default: int) -> int:
+        """A whole number of the query; nonsense counts as absent."""
+        text = self.query.get(name, "")
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else default
+
     @property
     def base(self) -> str:
         """How the client reaches this hub."""

@@ -223,3 +223,21 @@ def test_the_card_is_read_from_the_readme(api, repo):
     assert found.tags == ["x", "y"]
     with pytest.raises(ValueError, match="Invalid"):
         api.create_commit(repo, [CommitOperationAdd("README.md", io.BytesIO(b"---\na: [\n---\n"))], commit_message="bad")
+
+
+def test_a_collection_gathers_repos_once_each(hub, api, repo):
+    shelf = api.create_collection("YuLan nano", namespace="tests", description="of a rehearsal")
+    assert api.create_collection("YuLan nano", namespace="tests", exists_ok=True).slug == shelf.slug
+    api.add_collection_item(shelf.slug, repo, "model", note="final")
+    with pytest.raises(hf.HfHubHTTPError, match="already in the collection"):
+        api.add_collection_item(shelf.slug, repo, "model")
+    found = api.add_collection_item(shelf.slug, repo, "model", exists_ok=True)
+    assert [(item.item_id, item.note) for item in found.items] == [(repo, "final")]
+    assert api.update_collection_metadata(shelf.slug, private=True, title="Mine").title == "Mine"
+    assert [row.slug for row in api.list_collections(owner="tests")] == [shelf.slug]
+    assert not list(HfApi(endpoint=hub.url, token=False).list_collections(owner="tests"))
+    api.delete_collection_item(shelf.slug, found.items[0].item_object_id)
+    assert api.get_collection(shelf.slug).items == []
+    api.delete_collection(shelf.slug)
+    with pytest.raises(hf.HfHubHTTPError, match="Collection not found"):
+        api.get_collection(shelf.slug)
