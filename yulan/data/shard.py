@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yulan import files
-from yulan.data.documents import is_held_out, read_documents, source_names
+from yulan.data.documents import is_held_out, read_documents, read_training, source_names
 from yulan.data.tokenizer import Codec
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
@@ -70,6 +70,14 @@ def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, 
 
     Raises: DataError: a wanted source has no document to train on, or an id lies outside the vocabulary.
     """
+    empty = sorted(name for name in wanted if next(read_training(text, name, settings.held_out), None) is None)
+    if empty:
+        raise DataError(
+            f"no document of {empty[0]} is left to train on",
+            where=text,
+            cure="Loosen the filters, or take the source out of the mixes",
+            evidence=[f"empty  {name}" for name in empty[1:]],
+        )
     dtype: Literal["uint16", "uint32"] = "uint16" if codec.vocab_size <= 1 << 16 else "uint32"
     sources = {}
     for name in source_names(text):
@@ -80,13 +88,6 @@ def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, 
                 here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
                 writer.add([ids[i] for i in here], [texts[i] for i in here])
         sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
-    if empty := sorted(name for name in wanted if name not in sources or not sources[name].train.tokens):
-        raise DataError(
-            f"no document of {empty[0]} is left to train on",
-            where=text,
-            cure="Loosen the filters, or take the source out of the mixes",
-            evidence=[f"empty  {name}" for name in empty[1:]],
-        )
     made = Shards(format=1, dtype=dtype, vocab_size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id, sources=sources)
     files.write_json(into / INDEX, plain(made))
     return made
