@@ -1,11 +1,11 @@
 """One phase from its parent's checkpoint to its end, whatever happened before: the same call begins, resumes or only links."""
 
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from yulan import digest, files
 from yulan.data.order import order_key
@@ -14,13 +14,14 @@ from yulan.isa import isa
 from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Recipe
-from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in
+from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
 from yulan.train.launch.torchrun import launch
 from yulan.train.replay import METRICS, REPLAY
 
 LOCK = "lock"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
@@ -68,15 +69,23 @@ def determinism_of(profile: Profile) -> Determinism:
     return Determinism(isa=kind, threads=profile.threads, ranks=ranks, torch=metadata.version("torch"))
 
 
-def train_phase(plan: Plan, folder: Path, look: Callable[[State], Callable[[], None]] | None = None) -> Outcome:
+def train_phase(plan: Plan, folder: Path, look: Callable[[], None] = lambda: None) -> Outcome:
     """Train in `folder`, going on from its newest whole checkpoint if there is one.
 
-    `look`, given the state begun from, makes what is called again and again while the ranks train.
+    `look` is called again and again while the ranks train.
+
     Raises: StateError: another trainer is in the folder; IntegrityError: a checkpoint or log is damaged; TrainError.
     """
     if plan.profile.reduction == "exact":
         raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose engine")
     lock = files.lock(folder / LOCK)
+    try:
+        return _train(plan, folder, lock, look)
+    finally:
+        os.close(lock)
+
+
+def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Outcome:
     checkpoints = folder / CHECKPOINTS
     found, damaged = newest(checkpoints)
     warnings = [f"damaged checkpoint passed over: {row}" for row in damaged]
@@ -92,8 +101,9 @@ def train_phase(plan: Plan, folder: Path, look: Callable[[State], Callable[[], N
     if found is None or state.phase_step < plan.steps:
         exact = state.trajectory == "EXACT" and state.determinism in (None, determinism)
         job = _job(plan, folder, found or plan.parent, begin, determinism, "EXACT" if exact else "CLOSE")
-        launch(job, lock, look(state) if look else lambda: None)
-    return _outcome(plan, checkpoints, begin.global_step, tuple(warnings))
+        launch(job, lock, look)
+    first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
+    return _outcome(plan, checkpoints, first, tuple(warnings))
 
 
 def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Determinism, trajectory: Trajectory) -> Job:
@@ -106,12 +116,11 @@ def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Deter
         shards=str(plan.shards),
         order=order_key(plan.mix_digest, plan.recipe.seed),
         start=str(start),
-        begin=begin.global_step,
         steps=plan.steps,
         chain=begin.chain,
         determinism=determinism,
         trajectory=trajectory,
-        fresh_optimizer=plan.fresh_optimizer,
+        fresh_optimizer=plan.fresh_optimizer and start == plan.parent,
     )
 
 
@@ -121,9 +130,7 @@ def _outcome(plan: Plan, checkpoints: Path, begin: int, warnings: tuple[str, ...
     end = begin + plan.steps
     steps = [s for s in steps_in(checkpoints) if s == end or (begin < s < end and (s - begin) % schedule.every == 0)]
     if not steps or steps[-1] != end:
-        raise TrainError(
-            "training ended before its last step", where=checkpoints, cure="To go on, run the same command again"
-        )
+        raise TrainError("training ended before its last step", where=checkpoints, cure="To go on, run the same command again")
     kept = tuple(checkpoints / step_name(step) for step in steps[-schedule.keep :])
     for each in kept:
         require_whole(each)

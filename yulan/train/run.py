@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from yulan.data.batch import NO_LOSS, Micro
 from yulan.model.loss import Loss
@@ -19,7 +18,7 @@ from yulan.train.checkpoint.write import retain, write_checkpoint
 from yulan.train.engine import Engine
 from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
 from yulan.train.randomness import restore_random, save_random
-from yulan.train.replay import Log, finite
+from yulan.train.replay import finite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,13 +41,13 @@ class Run:
         job = self.job
         found = read_checkpoint(Path(job.start), self.engine.parameters)
         state = found.state
-        if job.fresh_optimizer and state.cursor.phase != job.phase:
+        if job.fresh_optimizer:
             found = replace(found, files={key: path for key, path in found.files.items() if key[0] == "weights"})
             state = replace(state, adam_step=0, fresh_optimizer=True)
         self.engine.load(found, state.adam_step)
         restore_random(state.rng)
-        if state.global_step == job.begin:
-            state = replace(state, phase_step=0, cursor=Cursor(phase=job.phase, windows=0), chain=job.chain)
+        if state.cursor.phase != job.phase:
+            state = replace(state, phase_step=0, cursor=Cursor(phase=job.phase, windows=0))
         keys = job.recipe.keys(*training_keys(job.recipe, job.phase))
         return replace(
             state, format=FORMAT, recipe=job.recipe.name, keys=keys, trajectory=job.trajectory, determinism=job.determinism
@@ -56,9 +55,9 @@ class Run:
 
     def exchange(self, micros: Sequence[Micro]) -> tuple[int, list[str]]:
         """Real targets of the whole step, and the digests of its micro-batches in the order of the grid."""
-        own = [
-            [int((micro.targets != NO_LOSS).sum()), *np.frombuffer(bytes.fromhex(micro.digest), "<i8").tolist()] for micro in micros
-        ]
+        counts = [int((micro.targets != NO_LOSS).sum()) for micro in micros]
+        words = [np.frombuffer(bytes.fromhex(micro.digest), "<i8").tolist() for micro in micros]
+        own = [[count, *digest] for count, digest in zip(counts, words, strict=True)]
         told = torch.tensor(own, device=self.engine.device)
         every = [torch.empty_like(told) for _ in range(dist.get_world_size())]
         dist.all_gather(every, told)
@@ -98,7 +97,7 @@ class Run:
         write_checkpoint(folder / step_name(state.global_step), state, engine.parameters, engine.fragment, lead=self.lead)
         if self.lead:
             plan = self.job.section.checkpoints
-            retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=self.job.begin)
+            retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=state.global_step - state.phase_step)
 
 
 def metrics_row(state: State, targets: int, loss: float, z: float, norm: float, skipped: bool) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def newest(checkpoints: Path) -> tuple[Path | None, list[str]]:
 
     Raises: IntegrityError: there are checkpoints and none is whole: nothing starts again from the beginning unasked.
     """
-    damaged = []
+    damaged: list[str] = []
     for step in reversed(steps_in(checkpoints)):
         folder = checkpoints / step_name(step)
         rows = differences(folder)

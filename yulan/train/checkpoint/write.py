@@ -108,7 +108,9 @@ def _write_tensors(path: Path, parameters: Sequence[Parameter], fragment: Fragme
         for parameter, data in tensor_bytes(parameters, fragment, kind):
             out.write(data)
             sums[parameter.name].update(data)
-    return {name: each.hexdigest() for name, each in sums.items()}, File(path=path.name, size=out.size, sha256=out.sum.hexdigest())
+    return {name: each.hexdigest() for name, each in sums.items()}, File(
+        path=path.name, size=out.size, sha256=out.sum.hexdigest()
+    )
 
 
 def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int) -> None:

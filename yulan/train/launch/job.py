@@ -33,16 +33,14 @@ class Job:
     """Key of the data order."""
     start: str
     """Checkpoint to begin from: the parent's, or the newest of the run folder."""
-    begin: int
-    """Global step at which the phase begins."""
     steps: int
     """Steps of the phase after which to end."""
     chain: Chain
-    """Of the logs, where the phase begins."""
+    """Where the logs begin."""
     determinism: Determinism
     trajectory: Trajectory
     fresh_optimizer: bool
-    """Leave the moments of `start` unread."""
+    """Leave the moments of `start` unread: it is the checkpoint of someone who said so."""
 
     @property
     def section(self) -> Phase:

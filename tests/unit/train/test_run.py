@@ -1,0 +1,169 @@
+"""Whole runs on real processes. A launch takes about ten seconds, so each test makes the most of its own."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.train.conftest import ROOT, World
+from yulan import files
+from yulan.errors import IntegrityError, StateError
+from yulan.train.checkpoint.scan import step_name, steps_in
+from yulan.train.checkpoint.state import read_state
+from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.phase import link_outcome, train_phase
+from yulan.train.replay import METRICS
+
+pytestmark = pytest.mark.slow
+STEPS = 24
+"""Of eight windows; a checkpoint each second one."""
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run that nobody touched links into its artifact."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    link_outcome(train_phase(world.plan(STEPS), folder / "run"), folder / "data")
+    return folder / "data"
+
+
+def children(pid: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def descendants(pid: int) -> list[int]:
+    direct = children(pid)
+    return direct + [each for child in direct for each in descendants(child)]
+
+
+def steps_done(run: Path) -> int:
+    return len(files.complete_rows(run / METRICS))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def disturb(world: World, run: Path, after: int, strike: Callable[[int, list[int]], None]) -> int:
+    """Start a stage, strike once `after` steps are logged, and return its exit code; no process may live on."""
+    command = [sys.executable, str(Path(__file__).with_name("stage.py")), str(world.folder), str(run), str(STEPS), "2"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as stage:
+        before = steps_done(run)
+        while (done := steps_done(run)) < after or done == before:
+            assert stage.poll() is None, stage.stderr.read().decode()
+            time.sleep(0.005)
+        family = descendants(stage.pid)
+        assert len(family) == 3, "torchrun and two ranks"
+        strike(stage.pid, family)
+        code = stage.wait(60)
+    deadline = time.monotonic() + 2
+    while any(alive(pid) for pid in family) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not [pid for pid in family if alive(pid)], "orphans"
+    return code
+
+
+def kill_rank(stage: int, family: list[int]) -> None:
+    os.kill(family[-1], signal.SIGKILL)
+
+
+def kill_launcher(stage: int, family: list[int]) -> None:
+    os.kill(family[0], signal.SIGKILL)
+
+
+def kill_stage(stage: int, family: list[int]) -> None:
+    os.kill(stage, signal.SIGKILL)
+
+
+def terminate_stage(stage: int, family: list[int]) -> None:
+    os.kill(stage, signal.SIGTERM)
+
+
+def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(world: World, undisturbed: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    assert disturb(world, run, 3, kill_rank) == 9
+    assert disturb(world, run, 7, kill_launcher) == 9
+    assert disturb(world, run, 11, kill_stage) == -signal.SIGKILL
+    assert disturb(world, run, 15, terminate_stage) == 9
+    stopped = max(steps_in(run / CHECKPOINTS))
+    assert stopped < STEPS
+    assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"
+    link_outcome(train_phase(world.plan(STEPS), run), tmp_path / "data")
+    assert tree(tmp_path / "data") == tree(undisturbed)
+
+
+def test_a_finished_run_is_only_linked_again(world: World, undisturbed: Path, tmp_path: Path):
+    started = time.monotonic()
+    link_outcome(train_phase(world.plan(STEPS), undisturbed.parent / "run"), tmp_path / "data")
+    assert time.monotonic() - started < 2
+    assert tree(tmp_path / "data") == tree(undisturbed)
+    final = f"{CHECKPOINTS}/{step_name(STEPS)}/state.json"
+    assert (tmp_path / "data" / final).stat().st_ino == (undisturbed / final).stat().st_ino
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(
+    world: World, undisturbed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    files.link_tree(undisturbed / CHECKPOINTS, tmp_path / "copy")
+    run = tmp_path / "run"
+    for path in (undisturbed / CHECKPOINTS).rglob("*.*"):
+        files.copy(path, run / path.relative_to(undisturbed))
+    for log in undisturbed.glob("*.jsonl"):
+        files.copy(log, run / log.name)
+    last = run / CHECKPOINTS / step_name(STEPS) / "exp_avg-00001-of-00001.safetensors"
+    flip(last, last.stat().st_size - 5)
+    outcome = train_phase(world.plan(STEPS), run)
+    assert f"{step_name(STEPS)}: changed  exp_avg-00001-of-00001.safetensors" in capsys.readouterr().err
+    assert outcome.warnings
+    link_outcome(outcome, tmp_path / "data")
+    assert tree(tmp_path / "data") == tree(undisturbed)
+
+
+def test_without_any_whole_checkpoint_nothing_starts_again_from_the_beginning(world: World, undisturbed: Path, tmp_path: Path):
+    for path in (undisturbed / CHECKPOINTS).rglob("*.*"):
+        files.copy(path, tmp_path / path.relative_to(undisturbed))
+    for path in (tmp_path / CHECKPOINTS).glob("*/state.json"):
+        flip(path, 20)
+    with pytest.raises(IntegrityError, match="no checkpoint is whole") as raised:
+        train_phase(world.plan(STEPS), tmp_path)
+    assert len(raised.value.evidence) == 2
+
+
+def test_a_second_trainer_in_a_run_folder_is_refused(world: World, tmp_path: Path):
+    handle = files.lock(tmp_path / "lock")
+    with pytest.raises(StateError, match="another process works in this folder"):
+        train_phase(world.plan(STEPS), tmp_path)
+    os.close(handle)
+
+
+def test_another_number_of_ranks_goes_on_as_close(world: World, undisturbed: Path, tmp_path: Path):
+    from tests.unit.train.conftest import profile
+
+    begin = undisturbed / CHECKPOINTS / step_name(STEPS)
+    state = read_state(begin)
+    assert (state.trajectory, state.determinism.ranks) == ("EXACT", 2)
+    outcome = train_phase(world.plan(2, phase="phase-02", parent=begin, profile=profile(1)), tmp_path)
+    assert (outcome.state.trajectory, outcome.state.determinism.ranks) == ("CLOSE", 1)
+    assert outcome.state.global_step == STEPS + 2
+    assert "from here on CLOSE" in outcome.warnings[0]
+
+
+def flip(path: Path, offset: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)

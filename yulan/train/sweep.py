@@ -1,0 +1,41 @@
+"""Run folders that are no longer needed."""
+
+import os
+from pathlib import Path
+
+from yulan import digest, files, manifest
+from yulan.errors import StateError
+from yulan.layout import MANIFEST, Layout
+from yulan.train.checkpoint.scan import step_name, steps_in
+from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.phase import LOCK
+
+
+def sweep(layout: Layout) -> list[tuple[Path, int]]:
+    """Remove each run folder whose last checkpoint is listed in its phase's artifact and in which nobody works.
+
+    Returns: folder, relative to the clone, and bytes that no other name keeps.
+    """
+    swept = []
+    for folder in sorted(layout.runs("*", "*").parent.parent.glob("*/*/")):
+        if not _is_linked(folder, layout):
+            continue
+        try:
+            handle = files.lock(folder / LOCK)
+        except StateError:
+            continue
+        freed = sum(info.st_size for path in folder.rglob("*") if path.is_file() and (info := path.stat()).st_nlink == 1)
+        files.remove(folder)
+        os.close(handle)
+        swept.append((folder.relative_to(layout.root), freed))
+    return swept
+
+
+def _is_linked(folder: Path, layout: Layout) -> bool:
+    place = layout.stage("train", folder.parent.name)
+    steps = steps_in(folder / CHECKPOINTS)
+    if not steps or not place.manifest.exists():
+        return False
+    last = f"{CHECKPOINTS}/{step_name(steps[-1])}/{MANIFEST}"
+    own = digest.of_file(folder / last)
+    return any(file.path == last and file.sha256 == own for file in manifest.read(place.manifest).files)
