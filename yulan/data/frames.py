@@ -6,6 +6,7 @@ names files by UUID and keeps no order).
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -69,19 +70,21 @@ def _cuts(texts: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
     yield start, len(texts)
 
 
-def read(paths: Sequence[Path], columns: Sequence[str] = DOCUMENTS.names) -> pa.Table:
-    """The named columns of Parquet files, rows in file order.
+def read(paths: Sequence[Path]) -> pa.Table:
+    """Documents of Parquet files, rows in file order.
 
     Raises: DataError: a file is not Parquet or lacks a column.
     """
+    columns = DOCUMENTS.names
     try:
-        return pa.concat_tables(pq.read_table(path, columns=list(columns), partitioning=None) for path in paths).select(
-            list(columns)
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise DataError(
-            "not readable as Parquet documents", where=paths[0].parent, cure="Build the stage again", evidence=[str(error)]
-        ) from None
+        return pa.concat_tables(pq.read_table(path, columns=columns, partitioning=None).select(columns) for path in paths)
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise _unreadable(paths, error) from None
+
+
+def _unreadable(paths: Sequence[Path], error: Exception) -> DataError:
+    where = paths[0].parent if paths else None
+    return DataError("not readable as Parquet documents", where=where, cure="Build the stage before again", evidence=[str(error)])
 
 
 def each(paths: Sequence[Path], function: Callable[[list[str]], Mapping[str, list[Any]]], returns: pa.Schema) -> pa.Table:
@@ -89,23 +92,25 @@ def each(paths: Sequence[Path], function: Callable[[list[str]], Mapping[str, lis
 
     `function` maps a batch of texts to columns of the same length, named and typed as `returns`.
     Returns: id, text and source with those columns, sorted by id.
+    Raises: DataError: a file is not Parquet.
     """
     daft = _daft()
     fields = {field.name: daft.DataType.from_arrow_type(field.type) for field in returns}
 
-    @daft.func.batch(return_dtype=daft.DataType.struct(fields), use_process=False)
+    @daft.func.batch(return_dtype=daft.DataType.struct(fields), unnest=True, use_process=False)
     def judged(series: Any) -> pa.StructArray:
         texts = series.to_pylist()
         made = [function(texts[start : start + BATCH_ROWS]) for start in range(0, len(texts), BATCH_ROWS)]
         columns = [pa.array([value for batch in made for value in batch[field.name]], field.type) for field in returns]
         return pa.StructArray.from_arrays(columns, fields=list(returns))
 
-    frame = daft.read_parquet([str(path) for path in paths])
-    table = frame.with_column("judged", judged(daft.col("text"))).sort(["id", "text"]).to_arrow()
-    struct = table["judged"].combine_chunks()
-    for field in returns:
-        table = table.append_column(field.name, struct.field(field.name))
-    return table.drop_columns("judged").cast(pa.unify_schemas([DOCUMENTS, returns]))
+    try:
+        # Daft takes a name for a pattern: a clone may lie in a folder called `x [1]`.
+        frame = daft.read_parquet([re.sub(r"([*?\[\]{}\\])", r"\\\1", str(path)) for path in paths])
+    except daft.exceptions.DaftCoreException as error:
+        raise _unreadable(paths, error) from None
+    table = frame.select(*DOCUMENTS.names, judged(daft.col("text"))).sort(["id", "text"]).to_arrow()
+    return table.cast(pa.unify_schemas([DOCUMENTS, returns]))
 
 
 def signatures(texts: pa.Array, hashes: int, shingle: int, seed: int) -> npt.NDArray[np.uint32]:
@@ -122,5 +127,5 @@ def signatures(texts: pa.Array, hashes: int, shingle: int, seed: int) -> npt.NDA
         .sort("row")
         .to_arrow()
     )
-    flat = made["values"].combine_chunks().flatten() if len(texts) else pa.array([], pa.uint32())
-    return flat.to_numpy(zero_copy_only=False).astype(np.uint32).reshape(len(texts), hashes)
+    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in made["values"].chunks]
+    return np.concatenate([np.empty(0, np.uint32), *flat]).astype(np.uint32).reshape(len(texts), hashes)

