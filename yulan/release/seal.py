@@ -1,12 +1,12 @@
 """Write the two lists of a released folder, last of all its files."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from yulan import manifest
 from yulan.layout import MANIFEST
-from yulan.manifest import FORMAT, Manifest
+from yulan.manifest import FORMAT, File, Manifest
 from yulan.release.folder import CARD, CARD_FILES, RELEASE
 
 OWN = frozenset({MANIFEST, CARD})
@@ -25,16 +25,26 @@ def seal(folder: Path, *, name: str, inputs: Mapping[str, str], keys: Mapping[st
         summary=dict(summary),
         determinism=None,
     )
-    card = Manifest(
+    manifest.write(folder / CARD, _card(content, [file for file in files if file.path in CARD_FILES]))
+    manifest.write(folder / MANIFEST, content)
+    return content
+
+
+def reseal_card(folder: Path) -> None:
+    """List the card anew, after one of its files changed; the content's identity stays."""
+    content = manifest.read(folder / MANIFEST)
+    found = manifest.survey(folder, but=OWN)
+    manifest.write(folder / CARD, _card(content, [file for file in found if file.path in CARD_FILES]))
+
+
+def _card(content: Manifest, listed: Sequence[File]) -> Manifest:
+    return Manifest(
         format=FORMAT,
         stage="card",
-        name=name,
-        files=tuple(file for file in files if file.path in CARD_FILES),
+        name=content.name,
+        files=tuple(listed),
         inputs={"release": content.digest},
         keys={},
         summary={},
         determinism=None,
     )
-    manifest.write(folder / CARD, card)
-    manifest.write(folder / MANIFEST, content)
-    return content

@@ -1,26 +1,23 @@
 """A clone with a judged bundle, a hub of one's own, and a release on a hub for those who only read."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.unit.release.kit import go, judge, make_bundle
-from yulan import files
+from tests.unit.release.kit import go, judge, make_bundle, start_git
+from tests.unit.release.small import make_inputs
 from yulan.layout import Layout
 from yulan.rehearsal import Hub as Served
 from yulan.rehearsal import running_hub
+from yulan.release.bundle.build import build
 
 
 def make_layout(root: Path) -> Layout:
     layout = Layout(root=root, recipe="tiny")
     make_bundle(layout.stage("bundle").data)
     judge(layout)
-    files.write_text(root / "dvc.lock", "schema: '2.0'\n")
-    files.write_text(root / "README.md", "a clone\n")
-    for words in (["init", "-q"], ["add", "README.md", "dvc.lock"], ["commit", "-q", "-m", "start"]):
-        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words], cwd=root, check=True)
+    start_git(root)
     return layout
 
 
@@ -43,3 +40,11 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Layout
     with running_hub(folder / "hub") as served:
         go(layout, served)
         yield layout, served
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole bundle of the tiny recipe; read, not changed."""
+    folder = tmp_path_factory.mktemp("small")
+    build(make_inputs(folder / "clone"), folder / "bundle")
+    return folder / "bundle"

@@ -1,6 +1,7 @@
 """A small release with real parts in their real places."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from yulan import files, manifest
@@ -64,6 +65,13 @@ def judge(layout: Layout, verdict: str = "pass", bundle: str | None = None) -> R
     write_verdict(gate.data, ruled)
     manifest.seal(gate, layout, stage="gate", inputs={"bundle": made.digest}, keys={}, summary={})
     return Ready(bundle=place.data, manifest=made, release=read_release(place.data), verdict=ruled)
+
+
+def start_git(root: Path) -> None:
+    files.write_text(root / "dvc.lock", "schema: '2.0'\n")
+    files.write_text(root / "README.md", "a clone\n")
+    for words in (["init", "-q"], ["add", "README.md", "dvc.lock"], ["commit", "-q", "-m", "start"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words], cwd=root, check=True)
 
 
 def go(layout: Layout, served: Served, token: str | None = None) -> list[str]:

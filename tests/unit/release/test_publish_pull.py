@@ -1,8 +1,6 @@
 """pull(publish(x)) == x, and what happens in between."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -189,17 +187,3 @@ def test_a_plan_names_every_revision_and_counts_equal_bytes_once(layout: Layout)
     model = repos[NAME]
     assert [r["name"] for r in model["revisions"]] == [STABLE, FINAL, "main"]
     assert model["bytes"] < sum(r["bytes"] for r in model["revisions"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("xet", ["0", "1"])
-def test_a_stock_snapshot_download_verifies_in_both_shapes(published: tuple[Layout, Served], tmp_path: Path, xet: str):
-    _, hub = published
-    code = (
-        "from huggingface_hub import snapshot_download as d\n"
-        f"print(d({NAME!r}, revision='final')); print(d({NAME!r}, revision='final', local_dir={str(tmp_path / 'local')!r}))"
-    )
-    env = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": xet}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    for folder in done.stdout.split():
-        assert verify_folder(Path(folder)).files == 3

@@ -1,0 +1,144 @@
+"""A whole release of a tiny recipe: real tokenizer, shards, packs and checkpoints; the weights are random, not trained."""
+
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import yaml
+
+from tests.pipeline.clone import HERE, write_tiny
+from yulan import digest, files
+from yulan.data import tokenizer
+from yulan.data.pack import write_pack
+from yulan.data.shard import write_shards
+from yulan.data.spans import cut_segments, plan_spans
+from yulan.manifest import Determinism
+from yulan.model.shape import parameters
+from yulan.recipe import Book, load_recipe
+from yulan.release.bundle.inputs import Inputs
+from yulan.release.export import end_of, export
+from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State
+from yulan.train.checkpoint.write import write_checkpoint
+
+SYNTHETIC = "synthetic/sums"
+
+
+def make_root(root: Path) -> Book:
+    """A clone's recipe and licence: one source states no licence, one is made here."""
+    shutil.copytree(HERE / "recipes" / "nano", root / "recipes" / "nano")
+    shutil.copy(HERE / "LICENSE", root / "LICENSE")
+    write_tiny(root)
+    tiny = root / "recipes" / "tiny"
+    recipe = yaml.safe_load((tiny / "recipe.yaml").read_text())
+    nano = yaml.safe_load((root / "recipes" / "nano" / "recipe.yaml").read_text())
+    recipe["data"]["synthesize"]["families"] = {"sums": nano["data"]["synthesize"]["families"]["sums"]}
+    recipe["data"]["tokenizer"]["vocab_size"] = 300
+    recipe["model"]["vocab_size"] = 300
+    (tiny / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+    sources = yaml.safe_load((tiny / "sources.yaml").read_text())
+    sources["sources"]["en/wiki"]["licence"] = "unknown"
+    sources["sources"][SYNTHETIC] = yaml.safe_load((root / "recipes" / "nano" / "sources.yaml").read_text())["sources"][SYNTHETIC]
+    (tiny / "sources.yaml").write_text(yaml.safe_dump(sources, sort_keys=False, allow_unicode=True))
+    for mix in (tiny / "mixes").iterdir():
+        parts = {"en/wiki": 5, "code/networkx": 4, SYNTHETIC: 1}
+        rows = "".join(f"  {name}: {{weight: {weight}, repeats: 1000}}\n" for name, weight in parts.items())
+        mix.write_text(f"total: 10\nsources:\n{rows}")
+    return load_recipe(root, "tiny")
+
+
+def write_text(folder: Path, name: str, texts: list[str]) -> None:
+    rows = sorted({digest.of_text(text): text for text in texts}.items())
+    table = pa.table({"id": [r[0] for r in rows], "text": [r[1] for r in rows], "source": [name] * len(rows)})
+    (folder / name).mkdir(parents=True)
+    pq.write_table(table, folder / name / "00000.parquet")
+
+
+def write_synthetic(folder: Path) -> None:
+    write_text(folder, SYNTHETIC, [f"Question: {a} + {b}\nAnswer: {a + b}" for a in range(9) for b in range(9)])
+    pq.write_table(
+        pa.table({"id": ["0"], "text": ["2 + 2 = 5"], "source": [SYNTHETIC], "verdict": ["wrong"]}), folder / "rejected.parquet"
+    )
+    family = {"task": "chain_sum", "verified": True, "template": "0" * 64, "asked": 90, "kept": 81, "share": 0.9}
+    made = {"format": 1, "generator": "0" * 64, "families": {"sums": family | {"verdicts": {"accepted": 81, "wrong": 9}}}}
+    files.write_json(folder / "families.json", made)
+
+
+def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
+    """A checkpoint at the end of a phase, as the trainer writes it, with numbers drawn from its name."""
+    recipe = book.recipe
+    draw = torch.Generator().manual_seed(step + len(phase))
+    shapes = {p.name: p.shape for p in parameters(recipe.model)}
+    state = State(
+        format=1,
+        recipe=recipe.name,
+        keys=recipe.keys("seed", "model"),
+        global_step=step,
+        phase_step=recipe.phase(phase).steps,
+        tokens=recipe.tokens_before(phase) + recipe.phase(phase).steps * recipe.phase(phase).step_tokens,
+        cursor=Cursor(phase=phase, windows=recipe.phase(phase).windows),
+        skipped=(3,),
+        adam_step=step - 1,
+        lr=0.01,
+        rng="00",
+        chain=Chain(metrics=GENESIS, replay=GENESIS),
+        trajectory="EXACT",
+        fresh_optimizer=False,
+        determinism=Determinism(isa="test", threads=1, ranks=1, torch="0"),
+    )
+    write_checkpoint(
+        folder, state, parameters(recipe.model), lambda name, _: (0, torch.randn(shapes[name], generator=draw).mul(0.05).view(-1))
+    )
+
+
+def make_inputs(root: Path) -> Inputs:
+    book = make_root(root)
+    recipe, work = book.recipe, root / "work"
+    write_text(work / "text", "en/wiki", [f"{word} is a word of {n} letters." for n, word in enumerate("abcdefghij" * 9)])
+    write_text(work / "text", "code/networkx", [f"def f{n}(x):\n    return x + {n}\n" for n in range(90)])
+    write_synthetic(work / "synthesize")
+    shutil.copytree(work / "synthesize" / SYNTHETIC, work / "text" / SYNTHETIC)
+    settings = recipe.data.tokenizer
+    made = tokenizer.train(tokenizer.sample(work / "text", 100_000, 0), settings, begin_with_bos=False)
+    tokenizer.save(made, work / "tokenizer", settings)
+    codec = tokenizer.load(work / "tokenizer", settings, begin_with_bos=False)
+    shards = write_shards(work / "text", codec, recipe.data.shards, work / "shards", wanted=book.mix("phase-01").sources.keys())
+    ends = []
+    for name, phase in recipe.phases.items():
+        spans = plan_spans(book.mix(name), phase.steps * phase.step_tokens, shards, {})
+        write_pack(work / "mix" / name, context=phase.context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
+        step = recipe.start(name) + phase.steps
+        write_step(work / "train" / name / "checkpoints" / f"step-{step:06d}", book, name, step)
+        for log in ("metrics.jsonl", "replay.jsonl"):
+            files.write_rows(work / "train" / name / log, [{"step": step}])
+        score = {"bits_per_byte": 2.345678 + step / 100, "tokens": 999}
+        task = {"metric": "acc", "value": 0.25, "stderr": 0.0434}
+        files.write_json(
+            work / "evaluate" / name / "evaluation.json", {"held_out": {"prose": score}, "tasks": {"arc_easy": task}}
+        )
+        ends.append(end_of(recipe, name, work / "train" / name))
+        export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
+    for name in ("loss", "bits-per-byte", "mixes"):
+        files.write_text(work / "figures" / f"{name}.svg", "<svg/>")
+        files.write_bytes(work / "figures" / f"{name}.png", b"\x89PNG\r\n\x1a\n")
+    targets = [
+        "shards",
+        "synthesize",
+        "export",
+        *(f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases),
+    ]
+    return Inputs(
+        book=book,
+        root=root,
+        ends=tuple(ends),
+        exported=work / "export",
+        shards=work / "shards",
+        synthesize=work / "synthesize",
+        figures=work / "figures",
+        trained={p: work / "train" / p for p in recipe.phases},
+        evaluated={p: work / "evaluate" / p for p in recipe.phases},
+        mixes={p: work / "mix" / p for p in recipe.phases},
+        digests={target: digest.of_text(target) for target in targets},
+        lineage={},
+    )

@@ -1,0 +1,97 @@
+"""What a bundle holds, and that equal inputs give equal bytes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.unit.release.kit import contents
+from tests.unit.release.small import make_inputs
+from yulan.errors import DataError, IntegrityError
+from yulan.model.shape import Parameter
+from yulan.release.bundle.build import build, summary
+from yulan.release.card.evidence import naked, prose
+from yulan.release.export import end_of
+from yulan.release.folder import check
+from yulan.release.release import read_release
+from yulan.release.weights import write_weights
+
+FINAL, SHORT, STABLE = "phase-03-step-000032", "phase-03-short-step-000032", "phase-02-step-000024"
+
+
+def test_two_builds_of_the_same_inputs_are_equal(small: Path, tmp_path: Path):
+    build(make_inputs(tmp_path / "again"), tmp_path / "bundle")
+    assert contents(tmp_path / "bundle") == contents(small)
+
+
+def test_main_is_the_main_final_and_tags_name_both_finals(small: Path):
+    release = read_release(small)
+    assert release.model.revisions["main"] == release.model.revisions[FINAL]
+    assert release.model.tags == {"final": "main", "final-short": SHORT, "before-annealing": STABLE}
+    assert release.states.tags == {"final": FINAL, "final-short": SHORT, "before-annealing": STABLE}
+    ours, main = contents(small / "model" / FINAL), contents(small / "model" / "main")
+    assert {name for name in main if ours.get(name) != main[name]} == {"card.json", "checkpoints.csv"}
+
+
+def test_only_finals_are_folded(small: Path):
+    folded = load_file(small / "model" / FINAL / "model.safetensors")
+    plain = load_file(small / "model" / STABLE / "model.safetensors")
+    assert not [name for name in folded if "alpha" in name]
+    assert "lm_head_alpha" in plain
+
+
+def test_every_revision_lists_its_files(small: Path):
+    for part in ("data", "states", "model"):
+        for folder in (small / part).iterdir():
+            assert check(folder).differences == ()
+
+
+def test_the_text_of_others_is_not_in_the_data(small: Path):
+    tables = {name for name in contents(small / "data" / "main") if name.endswith(".parquet")}
+    made = {"synthetic/rejected.parquet", "synthetic/sums/00000.parquet"}
+    assert tables == made | {"documents/held.parquet", "documents/train.parquet"}
+    assert pq.read_schema(small / "data" / "main" / "documents" / "train.parquet").names == ["source", "id", "start", "length"]
+
+
+def test_bytes_are_counted_once(small: Path):
+    told = summary(small, read_release(small))
+    assert told["model"]["revisions"] == 5
+    assert told["model"]["bytes"] < sum(len(data) for data in contents(small / "model").values())
+
+
+def test_a_phase_without_its_last_checkpoint_or_a_release_without_a_main_final_is_refused(tmp_path: Path):
+    inputs = make_inputs(tmp_path)
+    with pytest.raises(DataError, match="0 finals without a variant"):
+        build(replace(inputs, ends=inputs.ends[:2]), tmp_path / "bundle")
+    checkpoints = tmp_path / "work" / "train" / "phase-01" / "checkpoints"
+    (checkpoints / "step-000016").rename(checkpoints / "step-000012")
+    with pytest.raises(DataError, match="no checkpoint at step 16"):
+        end_of(inputs.book.recipe, "phase-01", checkpoints.parent)
+
+
+def test_large_weights_come_in_shards_with_an_index(tmp_path: Path):
+    import json
+
+    rows = [Parameter(name=f"t{n}", shape=(4,), kind="norm") for n in range(5)]
+    write_weights(tmp_path, rows, ((r.name, torch.full((4,), float(n))) for n, r in enumerate(rows)), "float32", shard=32)
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    assert index["metadata"]["total_size"] == 80
+    assert set(index["weight_map"].values()) == {f"model-0000{n}-of-00003.safetensors" for n in (1, 2, 3)}
+    assert load_file(tmp_path / index["weight_map"]["t4"])["t4"].tolist() == [4.0] * 4
+
+
+def test_a_weight_that_is_not_finite_is_not_released(tmp_path: Path):
+    row = Parameter(name="t", shape=(1,), kind="norm")
+    with pytest.raises(IntegrityError, match="t is not finite"):
+        write_weights(tmp_path, [row], iter([("t", torch.tensor([float("nan")]))]), "float32")
+    with pytest.raises(IntegrityError, match="u stands where t belongs"):
+        write_weights(tmp_path, [row], iter([("u", torch.zeros(1))]), "float32")
+
+
+def test_names_are_not_numbers_and_numbers_are_not_hidden():
+    assert naked("phase-03 CC-BY-SA-4.0 SmolLM2-135M a **bold** (word)") == []
+    assert naked("28K 65.67% (3) -1 ±0.01 1,234.5") == ["28K", "65.67%", "3", "-1", "±0.01", "1,234.5"]
+    assert naked(prose("---\nx: 1\n---\n`5` [a](http://b/6) https://c/7 <!-- 8 -->\n```\n9\n```\nten")) == []

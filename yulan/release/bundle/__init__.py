@@ -1,0 +1,1 @@
+"""The trees of a release's three repositories, laid out on disk."""

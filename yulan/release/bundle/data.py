@@ -1,0 +1,83 @@
+"""The data repository: synthetic text, and of all other text ids, lengths and licences only."""
+
+import csv
+import io
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from yulan import files
+from yulan.data.shard import DOCUMENTS, INDEX, read_shards
+from yulan.release.bundle.inputs import Inputs
+from yulan.release.card.write import write_card
+from yulan.release.seal import seal
+from yulan.schema import load_json
+
+FAMILIES = "families.json"
+SOURCES = "sources.csv"
+COLUMNS = pa.schema([("source", pa.string()), ("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
+
+
+def lay_data(inputs: Inputs, folder: Path) -> str:
+    """Fill `folder`; returns its content digest."""
+    recipe, sources = inputs.book.recipe, inputs.book.sources
+    inputs.place_common(folder, recipe.release.licences.synthetic)
+    files.link(inputs.shards / INDEX, folder / INDEX)
+    for split in ("train", "held"):
+        _write_documents(inputs, split, folder / "documents" / f"{split}.parquet")
+    for phase, mix in inputs.mixes.items():
+        files.link_tree(mix, folder / "packs" / phase)
+    families = _place_synthetic(inputs, folder)
+    _write_sources(inputs, folder / SOURCES)
+    write_card(
+        folder,
+        "data",
+        {},
+        **inputs.common(),
+        families=families,
+        tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
+        generator=sources.generator.path.rpartition("/")[2],
+        generator_licence=sources.generator.licence,
+        sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
+        phases=list(inputs.mixes),
+    )
+    made = {key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix"}}
+    return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
+
+
+def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
+    """One row a document: source, id, where it lies in the source's tokens, and how long it is."""
+    with files.open_new(path) as file, pq.ParquetWriter(file, COLUMNS) as writer:
+        for source in sorted(read_shards(inputs.shards).sources):
+            table = pq.read_table(inputs.shards / source / split / DOCUMENTS)
+            named = table.append_column("source", pa.array([source] * len(table), pa.string()))
+            writer.write_table(named.select(COLUMNS.names).cast(COLUMNS))
+
+
+def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:
+    """Families with text, the verified ones first: the first is what loads by default."""
+    index = inputs.synthesize / FAMILIES
+    if not index.is_file():
+        return []
+    files.link_tree(inputs.synthesize, folder / "synthetic")
+    for name in sorted((folder / "synthetic" / "synthetic").iterdir()) if (folder / "synthetic" / "synthetic").is_dir() else []:
+        files.link_tree(name, folder / "synthetic" / name.name)
+    files.remove(folder / "synthetic" / "synthetic")
+    made = load_json(index)["families"]
+    return sorted((name for name, family in made.items() if family["kept"]), key=lambda name: (not made[name]["verified"], name))
+
+
+def _write_sources(inputs: Inputs, path: Path) -> None:
+    """Every source that a mix uses, its licence, and whether its text is here."""
+    shards, book = read_shards(inputs.shards), inputs.book.sources
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["source", "family", "language", "licence", "attribution", "package", "version", "documents", "tokens", "text"])
+    for name in inputs.used:
+        source, split = book.sources[name], shards.sources[name].train
+        version = book.packages[source.package].version if source.package else ""
+        text = "published" if source.package is None else "fetched from its package"
+        about = [source.family, source.language, source.licence, source.attribution, source.package or "", version]
+        rows.writerow([name, *about, split.documents, split.tokens, text])
+    files.write_text(path, out.getvalue())

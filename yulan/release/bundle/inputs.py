@@ -1,0 +1,104 @@
+"""What a release is made of: folders of finished stages, and what their manifests call themselves."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yulan import files
+from yulan.errors import DataError
+from yulan.recipe import Book
+from yulan.release.export import End
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    book: Book
+    root: Path
+    """The clone: `recipes/` and `LICENSE` lie there."""
+    ends: tuple[End, ...]
+    """The last checkpoint of each phase, in the recipe's order."""
+    exported: Path
+    shards: Path
+    synthesize: Path
+    figures: Path
+    trained: Mapping[str, Path]
+    evaluated: Mapping[str, Path]
+    mixes: Mapping[str, Path]
+    """By phase."""
+    digests: Mapping[str, str]
+    """Content digest of each upstream artifact: `train@phase-01` and so on."""
+    lineage: Mapping[str, Path]
+    """Manifest of every stage that led here, by `stage[/phase]`."""
+
+    @property
+    def recipe_file(self) -> str:
+        return f"recipes/{self.book.recipe.name}/recipe.yaml"
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """Sources that a mix draws on, sorted."""
+        mixes = (self.book.mix(phase) for phase in self.book.recipe.phases)
+        return tuple(sorted({name for mix in mixes for name, part in mix.sources.items() if part.weight}))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Those of them whose licence nobody stated."""
+        return tuple(name for name in self.used if self.book.sources.sources[name].licence == UNKNOWN)
+
+    @property
+    def main(self) -> End:
+        """The final that `main` serves: the one leaf whose name has no variant.
+
+        Raises: DataError: there is none, or more than one.
+        """
+        plain = [end for end in self.ends if end.final and end.phase.count("-") == 1]
+        if len(plain) != 1:
+            raise DataError(f"{len(plain)} finals without a variant", where="$.phases", cure="Let one leaf be called phase-NN")
+        return plain[0]
+
+    def tags(self) -> dict[str, str]:
+        """Tag -> revision: `final`, `final-<variant>`, and `before-annealing`, the last stable phase's end."""
+        found = {}
+        for end in self.ends:
+            if end.final:
+                variant = end.phase.split("-", 2)[2:]
+                found["-".join(["final", *variant])] = end.revision
+        path = self.book.recipe.path(self.main.phase)
+        stable = [phase for phase in path if self.book.recipe.phase(phase).regime != "anneal"]
+        if stable and stable[-1] != self.main.phase:
+            found["before-annealing"] = next(end.revision for end in self.ends if end.phase == stable[-1])
+        return found
+
+    def common(self) -> dict[str, Any]:
+        """What every card's template is given."""
+        recipe = self.book.recipe
+        release = recipe.release
+        languages = {self.book.sources.sources[name].language for name in self.used} - {"code", "mul"}
+        return {
+            "name": release.repo,
+            "title": release.repo.partition("/")[2],
+            "recipe": recipe.name,
+            "recipe_file": self.recipe_file,
+            "licences": release.licences,
+            "unknown": self.unknown,
+            "unknown_licence": release.unknown_licence or "",
+            "limitations": release.limitations,
+            "intended_use": release.intended_use,
+            "languages": sorted(languages),
+        }
+
+    def place_common(self, folder: Path, licence: str) -> None:
+        """The recipe and the licence, in every revision: each is complete by itself."""
+        name = self.book.recipe.name
+        for path in sorted((self.root / "recipes" / name).rglob("*")):
+            if path.is_file():
+                files.copy(path, folder / path.relative_to(self.root))
+        if licence == "MIT":
+            files.copy(self.root / "LICENSE", folder / "LICENSE")
+        else:
+            files.write_text(
+                folder / "LICENSE", f"SPDX-License-Identifier: {licence}\nhttps://spdx.org/licenses/{licence}.html\n"
+            )

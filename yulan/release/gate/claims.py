@@ -1,0 +1,113 @@
+"""Rules about what a release says: lists of checkpoints, cards, licences, text."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yulan.errors import YulanError
+from yulan.release.card.evidence import FORMATS, load, lookup, read_evidence, unproven
+from yulan.release.gate.bundle import Bundle
+from yulan.release.gate.rule import Waived
+from yulan.release.gate.weights import CHECKPOINT
+from yulan.release.names import MAIN
+from yulan.train.checkpoint.state import read_state
+
+UNKNOWN = "unknown"
+
+
+def checkpoints_complete(bundle: Bundle) -> Iterator[str]:
+    """checkpoints.csv has a row for every branch of the model, true in step, tokens and digests, and both copies are equal."""
+    model, states = bundle.release.model.revisions, bundle.release.states.revisions
+    rows = {row["revision"]: row for row in bundle.checkpoints}
+    yield from (f"no row for {name}" for name in sorted(model.keys() - rows.keys()))
+    yield from (f"a row for {name}, which is not there" for name in sorted(rows.keys() - model.keys()))
+    for name in sorted(rows.keys() & model.keys()):
+        row, own = rows[name], rows[name]["alias_of"] or name
+        if row["digest"] != model[name] or row["states"] != states.get(own):
+            yield f"{name}: another digest"
+        elif (state := read_state(bundle.path / "states" / own / CHECKPOINT)) and (
+            (row["step"], row["tokens"]) != (str(state.global_step), str(state.tokens))
+        ):
+            yield f"{name}: step {row['step']} and {row['tokens']} tokens are not the trainer's"
+    ends = {row["phase"] for row in bundle.checkpoints}
+    yield from (f"no checkpoint of {phase}" for phase in bundle.book.recipe.phases if phase not in ends)
+    copies = [bundle.path / part / MAIN / "checkpoints.csv" for part in ("model", "states")]
+    if copies[0].read_bytes() != copies[1].read_bytes():
+        yield "the copies in model and states differ"
+
+
+def numbers_proven(bundle: Bundle) -> Iterator[str]:
+    """Every number in a card was read from a result file beside it, and equals it."""
+    for folder in bundle.folders:
+        try:
+            figures = read_evidence(folder.path).figures
+            card = (folder.path / "README.md").read_text(encoding="utf-8")
+            yield from (f"{folder}: {row}" for row in unproven(card, figures))
+            files: dict[str, Any] = {}
+            for figure in figures:
+                if figure.file not in files:
+                    files[figure.file] = load(_inside(folder.path, figure.file))
+                value = lookup(files[figure.file], figure.key, figure.file)
+                if FORMATS[figure.format](value) != figure.text:
+                    yield f"{folder}: {figure.text!r} is {value!r} in {figure.file} {figure.key}"
+        except YulanError as error:
+            yield f"{folder}: {error.what}"
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the folder; a name that leads elsewhere finds nothing."""
+    path = folder / name
+    return path if path.resolve().is_relative_to(folder.resolve()) else folder / "outside"
+
+
+def licences_stated(bundle: Bundle) -> Iterator[str | Waived]:
+    """Every artifact and every source states its licence; `unknown` only with a recorded reason."""
+    release = bundle.book.recipe.release
+    stated = {"data": release.licences.synthetic, "states": release.licences.states, "model": release.licences.weights}
+    for folder in bundle.folders:
+        header = front_matter(folder.path / "README.md")
+        if str(header.get("license", "")).lower() != stated[folder.part].lower():
+            yield f"{folder}: its card says {header.get('license')!r}, the recipe {stated[folder.part]!r}"
+        if not (folder.path / "LICENSE").is_file():
+            yield f"{folder}: no LICENSE"
+    yield from (f"{row['source']} states no licence" for row in bundle.sources if not row["licence"].strip())
+    unknown = [row["source"] for row in bundle.sources if row["licence"] == UNKNOWN]
+    unknown += [part for part, licence in stated.items() if licence == UNKNOWN]
+    for name in unknown:
+        yield Waived(f"{name}: {release.unknown_licence}") if release.unknown_licence else f"{name}: its licence is unknown"
+
+
+def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
+    """Text is published of those sources only that are our own making and state a licence."""
+    import pyarrow.parquet as pq
+
+    allowed = {row["source"] for row in bundle.sources if row["text"] == "published" and row["licence"] != UNKNOWN}
+    book = bundle.book.sources.sources
+    for name in sorted(allowed):
+        if name not in book or book[name].package is not None:
+            yield f"{name} is not ours to publish"
+    made = {name for name, source in book.items() if source.package is None and source.licence != UNKNOWN}
+    for path in bundle.files():
+        found: set[str] = set()
+        if path.suffix == ".parquet":
+            columns = pq.read_schema(path).names
+            if "text" in columns:
+                found = set(pq.read_table(path, columns=["source"])["source"].to_pylist()) if "source" in columns else {"?"}
+        elif path.suffix == ".jsonl":
+            with path.open(encoding="utf-8") as file:
+                found = {str(row.get("source", "?")) for line in file if "text" in (row := json.loads(line))}
+        yield from (f"{bundle.name(path)} holds text of {name}" for name in sorted(found - allowed - made))
+
+
+def front_matter(card: Path) -> dict[str, Any]:
+    """The YAML header of a card; empty where there is none that can be read."""
+    found = re.match(r"\A---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None
+    try:
+        header = yaml.safe_load(found[1]) if found else {}
+    except yaml.YAMLError:
+        header = {}
+    return header if isinstance(header, dict) else {}

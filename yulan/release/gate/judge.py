@@ -1,0 +1,52 @@
+"""All rules over one bundle."""
+
+from pathlib import Path
+
+from yulan.errors import YulanError
+from yulan.release.gate import claims, contents, listing, weights
+from yulan.release.gate.bundle import Bundle
+from yulan.release.gate.rule import Rule, Waived
+from yulan.release.verdict import Ruling, Verdict
+
+RULES = (
+    Rule(id="files-listed", check=listing.files_listed),
+    Rule(id="names-safe", check=listing.safe_names),
+    Rule(id="schemas-valid", check=listing.schemas_valid),
+    Rule(id="three-pinned", check=listing.three_pinned),
+    Rule(id="no-pickle", check=contents.no_pickle),
+    Rule(id="safetensors-sound", check=contents.safetensors_sound),
+    Rule(id="no-remote-code", check=contents.no_remote_code),
+    Rule(id="no-secrets", check=contents.no_secrets),
+    Rule(id="no-machine", check=contents.no_machine),
+    Rule(id="steps-agree", check=weights.steps_agree),
+    Rule(id="weights-are-the-masters", check=weights.weights_are_the_masters),
+    Rule(id="weights-differ", check=weights.weights_differ),
+    Rule(id="checkpoints-complete", check=claims.checkpoints_complete),
+    Rule(id="numbers-proven", check=claims.numbers_proven),
+    Rule(id="licences-stated", check=claims.licences_stated),
+    Rule(id="unknown-text-withheld", check=claims.unknown_text_withheld),
+)
+MOST = 20
+"""Rows of evidence that a ruling keeps."""
+
+
+def judge(folder: Path, digest: str, rules: tuple[Rule, ...] = RULES) -> Verdict:
+    """Ask every rule about the bundle in `folder`, whose content digest is `digest`."""
+    bundle = Bundle(path=folder)
+    rulings = tuple(rule_on(rule, bundle) for rule in rules)
+    failed = any(ruling.verdict == "fail" for ruling in rulings)
+    return Verdict(format=1, bundle=digest, verdict="fail" if failed else "pass", rules=rulings)
+
+
+def rule_on(rule: Rule, bundle: Bundle) -> Ruling:
+    """A rule that cannot be asked, since a file it needs is missing or broken, has failed."""
+    wrong: list[str] = []
+    waived: list[str] = []
+    try:
+        for found in rule.check(bundle):
+            (waived if isinstance(found, Waived) else wrong).append(found.reason if isinstance(found, Waived) else found)
+    except (YulanError, OSError, ValueError, KeyError) as error:
+        wrong.append(f"cannot be asked: {error.what if isinstance(error, YulanError) else error.__class__.__name__}")
+    rows = wrong or waived
+    kept = (*rows[:MOST], f"and {len(rows) - MOST} more") if len(rows) > MOST else tuple(rows)
+    return Ruling(id=rule.id, sentence=rule.sentence, verdict="fail" if wrong else "waived" if waived else "pass", evidence=kept)
