@@ -102,7 +102,9 @@ def check(value: Any, name: str, where: object, kind: type[YulanError] = RecipeE
     error = best_match(Draft202012Validator(schema(name)).iter_errors(value))
     if error is not None:
         what, cure = _explain(error)
-        raise kind(what, where=f"{where}: {error.json_path}", cure=cure)
+        # jsonschema's own json_path writes $.phases['phase-03'], which nobody types.
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+        raise kind(what, where=f"{where}: ${path}", cure=cure)
 
 
 def structure(value: Any, kind: type[T]) -> T:
@@ -121,7 +123,7 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         known = sorted(error.schema.get("properties", {}))
         unknown = sorted(set(error.instance) - set(known)) if isinstance(error.instance, dict) else []
         return f"unknown key {', '.join(map(repr, unknown))}", suggest(unknown[0] if unknown else "", known)
-    if error.validator == "propertyNames":
+    if "propertyNames" in error.absolute_schema_path:
         return f"the name {error.instance!r} is not allowed", "Use lower-case letters, digits and -"
     if error.validator == "required" and isinstance(error.schema, dict) and isinstance(error.instance, dict):
         missing = [key for key in error.schema["required"] if key not in error.instance]

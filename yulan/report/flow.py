@@ -89,7 +89,7 @@ def _dropped(picture: Drawing, facts: Facts, before: Column, after: Column, floo
         reasons["held out"] = sum(count.documents for count in facts.counts if count.stage == "held")
     for drop in facts.drops:
         if drop.stage == after.stage or (drop.stage == "synthesize" and after.stage == "clean"):
-            reasons[drop.reason.replace("_", " ")] += drop.documents
+            reasons[drop.reason.replace("_", " ").replace("-", " ")] += drop.documents
     rows = [(name, number) for name, number in reasons.most_common() if number]
     x, y = after.x - 26, floor + 10
     head = "held out" if after.stage == "train" else "dropped"

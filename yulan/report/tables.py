@@ -116,7 +116,12 @@ def drops(_: Book, facts: Facts) -> Table:
         here = [drop for drop in facts.drops if (drop.stage, drop.reason) == (stage, reason)]
         most = max(here, key=lambda drop: (drop.documents, drop.source))
         rows.append(
-            (stage, reason.replace("_", " "), f"{most.source} ({most.documents:,})", f"{sum(d.documents for d in here):,}")
+            (
+                stage,
+                reason.replace("_", " ").replace("-", " "),
+                f"{most.source} ({most.documents:,})",
+                f"{sum(d.documents for d in here):,}",
+            )
         )
     return Table(head=("stage", "reason", "most from", "documents"), rows=tuple(rows), texts=3)
 

@@ -1,0 +1,81 @@
+"""The graph: what a shell is given, what is depended on, and that every stage has its module."""
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from yulan.layout import recipe_names
+from yulan.profile import profile_names
+from yulan.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+STAGES: dict[str, dict[str, Any]] = {name: stage.get("do", stage) for name, stage in GRAPH["stages"].items()}
+NAME = re.compile(r"[a-z0-9-]+")
+
+
+def paths(stage: dict[str, Any], key: str) -> list[str]:
+    return [next(iter(each)) if isinstance(each, dict) else each for each in stage.get(key, [])]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_shell_is_given_nothing_but_the_phases_key(name: str):
+    told = STAGES[name]["cmd"]
+    assert set(re.findall(r"\$\{([^}]*)\}", told)) <= {"key"}
+    assert re.fullmatch(rf"exec \.venv/bin/python -m pipelines\.{name}( \$\{{key\}})?", told)
+    assert ("${key}" in told) == ("foreach" in GRAPH["stages"][name])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_has_a_module_that_does_its_work(name: str):
+    path = ROOT / "pipelines" / f"{name}.py"
+    module = ast.parse(path.read_text(encoding="utf-8"))
+    assert any(isinstance(node, ast.FunctionDef) and node.name == "work" for node in module.body)
+    assert f'run("{name}", work)' in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_has_one_output_and_its_manifest_as_a_metric(name: str):
+    stage, phase = STAGES[name], "/${key}" if "foreach" in GRAPH["stages"][name] else ""
+    assert stage["outs"] == [f"artifacts/${{recipe}}/{name}{phase}/data"]
+    assert stage["metrics"] == [{f"artifacts/${{recipe}}/{name}{phase}/manifest.json": {"cache": False}}]
+    assert stage["desc"]
+
+
+def test_no_output_persists():
+    assert "persist" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_a_stage_depends_on_in_the_clone_is_there(name: str):
+    for path in paths(STAGES[name], "deps"):
+        if not path.startswith("artifacts/") and "${item" not in path:
+            assert (ROOT / path.replace("${recipe}", "nano")).exists(), path
+
+
+@pytest.mark.parametrize("name", [name for name in STAGES if name not in ("train",)])
+def test_a_cheap_stage_depends_on_its_module(name: str):
+    assert f"pipelines/{name}.py" in paths(STAGES[name], "deps")
+
+
+def test_training_depends_on_no_code():
+    assert not [path for path in paths(STAGES["train"], "deps") if path.endswith(".py") or path.startswith("yulan")]
+
+
+def test_every_name_that_reaches_the_graph_is_plain():
+    names = [*STAGES, *recipe_names(ROOT), *profile_names()]
+    names += [phase for recipe in recipe_names(ROOT) for phase in load_recipe(ROOT, recipe).recipe.phases]
+    assert all(NAME.fullmatch(name) for name in names)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_recipe_keys_that_a_stage_names_exist(name: str):
+    recipe = load_recipe(ROOT, "nano").recipe
+    for each in STAGES[name].get("params", []):
+        for keys in each.values():
+            for key in keys:
+                recipe.keys(key.replace("${key}", next(iter(recipe.phases))))

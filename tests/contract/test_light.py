@@ -1,0 +1,82 @@
+"""What only reads recipes and manifests starts without the heavy libraries."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from yulan.manifest import FORMAT, Manifest, survey, write
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "torch",
+    "transformers",
+    "deepspeed",
+    "mlflow",
+    "daft",
+    "datasets",
+    "altair",
+    "lm_eval",
+    "huggingface_hub",
+    "pyarrow",
+    "scipy",
+}
+PROGRAM = """
+import json, sys
+from yulan.cli import main
+try:
+    main(sys.argv[1:], standalone_mode=True)
+except SystemExit as end:
+    code = end.code or 0
+print(json.dumps({"code": code, "modules": sorted(sys.modules)}), file=sys.stderr)
+"""
+
+
+def typed(*words: str) -> tuple[int, set[str]]:
+    """Exit code of a `yulan` command and the top-level modules it imported."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *words], cwd=ROOT, capture_output=True, text=True, check=True)
+    told = json.loads(done.stderr.splitlines()[-1])
+    return told["code"], {name.split(".")[0] for name in told["modules"]}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("plan",),
+        ("show", "recipe"),
+        ("show", "profile"),
+        ("show", "phase", "phase-01"),
+        ("plan", "--help"),
+        ("verify", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_a_light_command_imports_nothing_heavy(words: tuple[str, ...]):
+    code, modules = typed(*words)
+    assert code == 0
+    assert not modules & HEAVY
+
+
+def test_verify_imports_nothing_heavy(tmp_path: Path):
+    (tmp_path / "words.txt").write_text("one two")
+    listed = Manifest(
+        format=FORMAT, stage="release", name="nano", files=survey(tmp_path), inputs={}, keys={}, summary={}, determinism=None
+    )
+    write(tmp_path / "manifest.json", listed)
+    code, modules = typed("verify", str(tmp_path))
+    assert code == 0
+    assert not modules & HEAVY
+
+
+def test_every_verb_of_the_table_is_a_command():
+    from yulan.cli import VERBS, main
+
+    for verb in VERBS:
+        command = main.get_command(None, verb)
+        assert command is not None
+        assert command.name == verb
+        assert command.help

@@ -1,0 +1,111 @@
+"""Shape of the code: small files, small functions, nothing left for later, nothing that names a place or runs a pickle."""
+
+import ast
+import re
+
+import pytest
+
+LINES, FUNCTION = 300, 60
+LEFT = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")) + r")\b")
+PLACES = re.compile(r"(?<![\w.:/])/(?:home|root|work|Users|mnt)/\w")
+INDEXES = re.compile(
+    "|".join((r"files\.pythonhosted", r"pypi\.org/simple", r"registry\.npm", r"index-url", r"download\.pytorch"))
+)
+UNPICKLERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def functions(module: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def code(tree: dict[str, ast.Module]) -> dict[str, ast.Module]:
+    return {name: module for name, module in tree.items() if name.startswith(("yulan/", "pipelines/"))}
+
+
+def test_no_python_file_is_longer_than_300_lines(tree: dict[str, ast.Module], texts: dict[str, str]):
+    long = {name: lines for name in tree if (lines := texts[name].count("\n")) > LINES}
+    assert not long
+
+
+def test_a_function_fits_a_screen(tree: dict[str, ast.Module]):
+    long = [
+        f"{name}:{each.lineno} {each.name}: {each.end_lineno - each.lineno + 1} lines"
+        for name, module in tree.items()
+        for each in functions(module)
+        if (each.end_lineno or 0) - each.lineno + 1 > FUNCTION
+    ]
+    assert not long
+
+
+def test_nothing_is_left_for_later(texts: dict[str, str]):
+    found = [
+        f"{n}: {line.strip()}"
+        for n, text in texts.items()
+        if n.endswith((".py", ".md", ".yaml", ".toml", "Makefile", "bootstrap"))
+        for line in text.splitlines()
+        if LEFT.search(line)
+    ]
+    assert not found
+
+
+def test_an_assert_stands_only_in_tests(tree: dict[str, ast.Module]):
+    found = [
+        f"{name}:{node.lineno}"
+        for name, module in code(tree).items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Assert)
+    ]
+    assert not found, "raise the error that says what, where and the cure"
+
+
+def test_no_file_names_a_folder_of_one_machine(texts: dict[str, str]):
+    found = [f"{name}: {match[0]}" for name, text in texts.items() for match in PLACES.finditer(text)]
+    assert not found
+
+
+def test_no_file_names_a_package_index(texts: dict[str, str]):
+    found = [
+        f"{name}: {match[0]}"
+        for name, text in texts.items()
+        if name != "tests/contract/test_sizes.py"
+        for match in INDEXES.finditer(text)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("call", ["load", "save"])
+def test_torch_neither_reads_nor_writes_a_pickle(tree: dict[str, ast.Module], call: str):
+    found = [
+        f"{name}:{node.lineno}"
+        for name, module in code(tree).items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.Attribute) and node.attr == call and isinstance(node.value, ast.Name) and node.value.id == "torch"
+    ]
+    assert not found
+
+
+def test_nothing_imports_a_pickle(tree: dict[str, ast.Module]):
+    found = []
+    for name, module in code(tree).items():
+        for node in ast.walk(module):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            found += [f"{name}:{node.lineno} {each}" for each in names if each.split(".")[0] in UNPICKLERS]
+    assert not found
+
+
+def test_every_public_function_and_class_is_typed_and_every_module_says_what_it_is(tree: dict[str, ast.Module]):
+    bare = [name for name, module in code(tree).items() if module.body and not ast.get_docstring(module)]
+    untyped = [
+        f"{name}:{each.lineno} {each.name}"
+        for name, module in code(tree).items()
+        for each in functions(module)
+        if each.returns is None
+    ]
+    assert not bare
+    assert not untyped
