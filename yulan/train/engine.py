@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from yulan.data.batch import Micro
-from yulan.errors import RecipeError
 from yulan.model.decoder import Decoder
 from yulan.model.loss import Loss
 from yulan.model.shape import Parameter, lr_multiplier, parameters, weight_decay
@@ -39,9 +38,16 @@ def deepspeed() -> Any:
 
     # Otherwise compiled by g++ at the first start; killed then, it leaves a lock that the next start waits for, for ever.
     library.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    # Every rank loads the same checkpoint; and 0.19.8 cannot send a parameter without axes, as four of each layer's alphas are.
+    # Ranks need not send their first weights around: each loads the same checkpoint. And 0.19.8 cannot send a parameter
+    # without axes, as four of each layer's alphas are.
     library.DeepSpeedEngine._broadcast_model = lambda self: None
+    library.zero.Init._zero_init_param = _partition
     return library
+
+
+def _partition(init: Any, parameter: Any) -> None:
+    init._convert_to_deepspeed_param(parameter)
+    parameter.partition()
 
 
 def connect(profile: Profile) -> None:
@@ -54,14 +60,6 @@ class Engine:
     """A decoder with AdamW on this rank's part of it."""
 
     def __init__(self, recipe: Recipe, phase: Phase, profile: Profile) -> None:
-        if phase.grid % profile.processes:
-            raise RecipeError(
-                f"{profile.processes} processes do not divide the grid of {phase.grid} micro-batches",
-                where="profile processes",
-                cure="Choose a profile whose processes divide $.phases.*.grid",
-            )
-        if profile.zero == 0 and profile.precision == "bf16":
-            raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
         self.recipe, self.phase, self.profile = recipe, phase, profile
         self.parameters: tuple[Parameter, ...] = parameters(recipe.model)
         decoder = Decoder(recipe.model)

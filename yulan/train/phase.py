@@ -9,14 +9,15 @@ from pathlib import Path
 
 from yulan import digest, files
 from yulan.data.order import order_key
-from yulan.errors import RecipeError, TrainError
+from yulan.errors import RecipeError, StateError, TrainError
 from yulan.isa import isa
 from yulan.manifest import Determinism
 from yulan.profile import Profile
-from yulan.recipe import Recipe
+from yulan.recipe import Phase, Recipe
+from yulan.schema import plain
 from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
-from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
+from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
 from yulan.train.launch.torchrun import launch
 from yulan.train.replay import METRICS, REPLAY
 
@@ -76,13 +77,30 @@ def train_phase(plan: Plan, folder: Path, look: Callable[[], None] = lambda: Non
 
     Raises: StateError: another trainer is in the folder; IntegrityError: a checkpoint or log is damaged; TrainError.
     """
-    if plan.profile.reduction == "exact":
-        raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose engine")
+    require_able(plan.profile, plan.recipe.phase(plan.phase))
     lock = files.lock(folder / LOCK)
     try:
         return _train(plan, folder, lock, look)
     finally:
         os.close(lock)
+
+
+def require_able(profile: Profile, phase: Phase) -> None:
+    """Raises: RecipeError: the machine cannot run the phase's grid, or asks for what is not there."""
+    if phase.grid % profile.processes:
+        raise RecipeError(
+            f"{profile.processes} processes do not divide the grid of {phase.grid} micro-batches",
+            where="profile processes",
+            cure="Choose a profile whose processes divide $.phases.*.grid",
+        )
+    if profile.zero == 0 and profile.precision == "bf16":
+        raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
+    if profile.reduction == "exact":
+        raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose `engine`")
+    if profile.launcher != "torchrun":
+        raise RecipeError(
+            f"the launcher {profile.launcher} is not available yet", where="profile launcher", cure="Choose torchrun"
+        )
 
 
 def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Outcome:
@@ -95,15 +113,36 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
     state = read_state(found or plan.parent)
     determinism = determinism_of(plan.profile)
     if state.determinism is not None and state.determinism != determinism:
-        warnings.append(f"{found or plan.parent} was trained under {state.determinism}: from here on CLOSE, not EXACT")
+        told = f"step {state.global_step} was trained under {_words(state.determinism)}, now {_words(determinism)}"
+        warnings.append(f"{told}: from here on CLOSE, not EXACT")
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     if found is None or state.phase_step < plan.steps:
         exact = state.trajectory == "EXACT" and state.determinism in (None, determinism)
         job = _job(plan, folder, found or plan.parent, begin, determinism, "EXACT" if exact else "CLOSE")
+        _require_same(folder, job)
         launch(job, lock, look)
     first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
     return _outcome(plan, checkpoints, first, tuple(warnings))
+
+
+def _words(told: Determinism) -> str:
+    return f"{told.isa}, {told.ranks} ranks x {told.threads} threads, torch {told.torch}"
+
+
+def _require_same(folder: Path, job: Job) -> None:
+    """Raises: StateError: the folder holds a run of another recipe, phase, parent or data."""
+    if not (folder / JOB).exists():
+        return
+    before = read_job(folder / JOB)
+    keys = [plain(each.recipe.keys(*training_keys(each.recipe, each.phase))) for each in (before, job)]
+    changed = sorted(key for key in keys[0].keys() | keys[1].keys() if keys[0].get(key) != keys[1].get(key))
+    parts = {"phase": "phase", "mix": "order", "parent": "chain"}
+    changed += [name for name, field in parts.items() if getattr(before, field) != getattr(job, field)]
+    if changed:
+        raise StateError(
+            f"holds another run; changed: {', '.join(changed)}", where=folder, cure="Choose another folder, or undo the change"
+        )
 
 
 def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Determinism, trajectory: Trajectory) -> Job:

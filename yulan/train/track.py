@@ -3,6 +3,7 @@
 The logs are the truth. A store that is locked, slow or gone costs a warning, never a step; `yulan track import` rebuilds it.
 """
 
+import logging
 import os
 import threading
 import time
@@ -55,6 +56,8 @@ class Store:
         import mlflow
 
         uri = f"sqlite:///{path}"
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         mlflow.set_tracking_uri(uri)
         self.mlflow = mlflow
         self.client = mlflow.MlflowClient(tracking_uri=uri)

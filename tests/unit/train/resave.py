@@ -1,4 +1,4 @@
-"""Load a checkpoint under several ZeRO stages and save it again: `torchrun resave.py JOB INTO STAGES`."""
+"""Load a checkpoint under several ZeRO stages, save it again and say the loss: `torchrun resave.py JOB INTO STAGES`."""
 
 import sys
 from dataclasses import replace
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import torch.distributed as dist
 
+from yulan.data.batch import Batches
+from yulan.data.order import Order
+from yulan.data.pack import Pack
 from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import read_job
@@ -19,12 +22,18 @@ def main() -> None:
     connect(job.profile)
     ranks = dist.get_world_size()
     phase = replace(job.section, batch=12, grid=12)
+    pack = Pack.open(Path(job.mix), Path(job.shards))
+    order = Order(windows=pack.windows, key=job.order)
+    micro = Batches(pack=pack, order=order, batch=phase.batch, grid=phase.grid).micro(0, 0)
+    losses = []
     for stage in map(int, sys.argv[3].split(",")):
         profile = replace(job.profile, processes=ranks, zero=stage)
         engine = Engine(job.recipe, phase, profile)
         state = Run(job=replace(job, profile=profile), engine=engine).restore()
         folder = into / f"zero{stage}-ranks{ranks}"
         write_checkpoint(folder, state, engine.parameters, engine.fragment, lead=dist.get_rank() == 0)
+        losses.append(engine.backward(micro, 1.0).cross_entropy.item().hex())
+    print("losses", *losses)
     dist.barrier()
 
 

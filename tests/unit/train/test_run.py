@@ -7,15 +7,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.unit.train.conftest import ROOT, World
+from tests.unit.train.conftest import ROOT, World, profile
 from yulan import files
-from yulan.errors import IntegrityError, StateError
+from yulan.errors import IntegrityError, StateError, TrainError
+from yulan.model.shape import parameters
+from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.scan import step_name, steps_in
 from yulan.train.checkpoint.state import read_state
+from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.launch.job import CHECKPOINTS
 from yulan.train.phase import link_outcome, train_phase
 from yulan.train.replay import METRICS
@@ -152,8 +157,6 @@ def test_a_second_trainer_in_a_run_folder_is_refused(world: World, tmp_path: Pat
 
 
 def test_another_number_of_ranks_goes_on_as_close(world: World, undisturbed: Path, tmp_path: Path):
-    from tests.unit.train.conftest import profile
-
     begin = undisturbed / CHECKPOINTS / step_name(STEPS)
     state = read_state(begin)
     assert (state.trajectory, state.determinism.ranks) == ("EXACT", 2)
@@ -161,6 +164,35 @@ def test_another_number_of_ranks_goes_on_as_close(world: World, undisturbed: Pat
     assert (outcome.state.trajectory, outcome.state.determinism.ranks) == ("CLOSE", 1)
     assert outcome.state.global_step == STEPS + 2
     assert "from here on CLOSE" in outcome.warnings[0]
+
+
+def test_a_loss_that_stays_not_finite_ends_the_run_by_name_and_leaves_the_last_checkpoint(
+    world: World, undisturbed: Path, tmp_path: Path
+):
+    begin = read_checkpoint(undisturbed / CHECKPOINTS / step_name(STEPS))
+    parts = parameters(world.recipe.model)
+
+    def spoilt(name: str, kind: str) -> tuple[int, torch.Tensor]:
+        tensor = begin.tensor(name, kind).clone().view(-1)
+        return 0, tensor.fill_(torch.inf) if name == "model.norm.weight" and kind == "weights" else tensor
+
+    write_checkpoint(tmp_path / "parent", begin.state, parts, spoilt)
+    with pytest.raises(TrainError, match=f"step {STEPS + 3}: loss nan, gradient norm (inf|nan); 3 such steps in a row"):
+        train_phase(world.plan(4, phase="phase-02", parent=tmp_path / "parent"), tmp_path / "run")
+    skipped = [row["skipped"] for row in files.complete_rows(tmp_path / "run" / METRICS)]
+    assert skipped == [True, True]
+    saved = read_checkpoint(tmp_path / "run" / CHECKPOINTS / step_name(STEPS + 2))
+    assert (saved.state.skipped, saved.state.adam_step) == ((STEPS + 1, STEPS + 2), STEPS)
+    for kind in ("weights", "exp_avg", "exp_avg_sq"):
+        assert all(torch.equal(saved.tensor(p.name, kind).view(-1), spoilt(p.name, kind)[1]) for p in parts), (
+            "nothing was updated"
+        )
+
+
+def test_a_run_folder_of_another_recipe_is_refused_and_the_change_named(world: World, undisturbed: Path):
+    recipe = replace(world.recipe, seed=7)
+    with pytest.raises(StateError, match="holds another run; changed: seed, mix"):
+        train_phase(world.plan(STEPS + 1, recipe=recipe), undisturbed.parent / "run")
 
 
 def flip(path: Path, offset: int) -> None:

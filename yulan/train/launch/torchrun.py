@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from yulan import errors, files
-from yulan.errors import RecipeError, TrainError
+from yulan.errors import TrainError
 from yulan.schema import load_json
 from yulan.train.launch.guard import ask_kernel
 from yulan.train.launch.job import FAILURE, OUTPUT, Job, write_job
@@ -24,10 +24,6 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
 
     Raises: what a rank raised; TrainError: a rank died, or someone asked to stop.
     """
-    if job.profile.launcher != "torchrun":
-        raise RecipeError(
-            f"the launcher {job.profile.launcher!r} is not available yet", where="profile launcher", cure="Choose torchrun"
-        )
     folder = Path(job.folder)
     files.remove(folder / FAILURE)
     path = write_job(job)

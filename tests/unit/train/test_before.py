@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.train.conftest import profile, small_recipe
-from yulan.errors import DataError, StateError
+from yulan.errors import DataError, RecipeError, StateError
 from yulan.model.shape import flops_per_token
+from yulan.train.phase import require_able
 from yulan.train.spend import allow, allowed, device_hours, require_allowed
 
 RECIPE = small_recipe()
@@ -37,3 +38,17 @@ def test_a_damaged_permission_is_named(tmp_path: Path):
     (tmp_path / "allowed.json").write_text("[]")
     with pytest.raises(DataError, match="holds no gpu_hours"):
         allowed(tmp_path / "allowed.json")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"processes": 3}, "3 processes do not divide the grid of 4"),
+        ({"zero": 0, "precision": "bf16"}, "bf16 needs ZeRO"),
+        ({"reduction": "exact"}, "`reduction: exact` is not available yet"),
+        ({"launcher": "slurm"}, "the launcher slurm is not available yet"),
+    ],
+)
+def test_a_machine_that_cannot_run_the_phase_is_refused_before_anything_starts(changed: dict[str, object], message: str):
+    with pytest.raises(RecipeError, match=message):
+        require_able(replace(profile(2), **changed), RECIPE.phase("phase-01"))
