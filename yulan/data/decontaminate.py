@@ -4,7 +4,7 @@ Texts are compared as words without case, width and punctuation. A document is d
 that stand in an item; an item of fewer words is looked for as a whole, if it has at least `shortest` of them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class Match:
     span: str
 
 
-def decontaminate(benchmarks: Mapping[str, Iterable[Item]], rules: Decontaminate, folder: Path, into: Path) -> Drops:
+def decontaminate(benchmarks: Mapping[str, Sequence[Item]], rules: Decontaminate, folder: Path, into: Path) -> Drops:
     """Write the documents below `folder` that share no stretch with an item; matches.parquet holds what the others share.
 
     Raises: DataError: nothing of a source is left.
@@ -75,7 +75,8 @@ def decontaminate(benchmarks: Mapping[str, Iterable[Item]], rules: Decontaminate
 class Index:
     """Every stretch of words that may not be trained on."""
 
-    def __init__(self, benchmarks: Mapping[str, Iterable[Item]], rules: Decontaminate) -> None:
+    def __init__(self, benchmarks: Mapping[str, Sequence[Item]], rules: Decontaminate) -> None:
+        self.made_of = (benchmarks, rules)
         self.grams: dict[tuple[str, ...], list[Key]] = {}
         """Words -> the items that hold them."""
         for benchmark, items in sorted(benchmarks.items()):
@@ -91,6 +92,10 @@ class Index:
         for length in sorted({len(gram) for gram in self.grams}, reverse=True):
             said = [word for gram in self.grams if len(gram) == length for word in gram]
             self.hashes[length] = np.unique(self._hashed(self._numbered(said), length)[::length])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Daft serialises a plan's functions, if only to see that it can: items travel, tables are made again.
+        return Index, self.made_of
 
     def _numbered(self, said: Iterable[str]) -> npt.NDArray[np.uint64]:
         return np.fromiter((self.numbers.get(word, 0) for word in said), np.uint64)

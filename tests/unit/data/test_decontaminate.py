@@ -76,6 +76,11 @@ def test_the_longest_stretch_is_told(index: Index):
     assert match.span == f"{BEGIN} is the foundation of most"
 
 
+def test_an_index_travels_without_its_tables(index: Index):
+    make, made_of = index.__reduce__()
+    assert make(*made_of).grams == index.grams
+
+
 def test_no_items_match_nothing():
     assert Index({}, RULES).search(["any text at all"]) == [[]]
 
