@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from yulan import files
 from yulan.manifest import FORMAT, Manifest, survey, write
 
 ROOT = Path(__file__).parents[2]
@@ -62,11 +63,10 @@ def test_a_light_command_imports_nothing_heavy(words: tuple[str, ...]):
 
 
 def test_verify_imports_nothing_heavy(tmp_path: Path):
-    (tmp_path / "words.txt").write_text("one two")
-    listed = Manifest(
-        format=FORMAT, stage="release", name="nano", files=survey(tmp_path), inputs={}, keys={}, summary={}, determinism=None
-    )
-    write(tmp_path / "manifest.json", listed)
+    files.write_text(tmp_path / "data" / "words.txt", "one two")
+    listed = survey(tmp_path / "data")
+    made = Manifest(format=FORMAT, stage="raw", name="nano", files=listed, inputs={}, keys={}, summary={}, determinism=None)
+    write(tmp_path / "manifest.json", made)
     code, modules = typed("verify", str(tmp_path))
     assert code == 0
     assert not modules & HEAVY

@@ -47,6 +47,8 @@ class Reader:
                 if named in self.functions:
                     continue
                 for words in self.read(call.args[0], ()) if call.args else [call]:
+                    if isinstance(words, ast.Constant) and words.value == "":
+                        continue  # the other side of `hint or nothing`
                     yield Site(where=f"{self.name}:{call.lineno}", words=words)
 
     def read(self, node: ast.expr, seen: tuple[ast.expr, ...]) -> Iterator[ast.expr]:

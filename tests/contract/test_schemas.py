@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "schemas").glob("*.json"))
 CLASSES = {
     "evidence": "yulan.release.card.evidence:Evidence",
+    "continued": "yulan.train.onward:Continued",
     "drops": "yulan.data.drops:Drops",
+    "families": "yulan.data.synthesize:Families",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",
     "pack": "yulan.data.pack:Header",

@@ -59,7 +59,9 @@ def test_an_assert_stands_only_in_tests(tree: dict[str, ast.Module]):
 
 
 def test_no_file_names_a_folder_of_one_machine(texts: dict[str, str]):
-    found = [f"{name}: {match[0]}" for name, text in texts.items() for match in PLACES.finditer(text)]
+    # The gate's tests hold such paths up to the gate.
+    mine = {name: text for name, text in texts.items() if not name.startswith("tests/unit/release/")}
+    found = [f"{name}: {match[0]}" for name, text in mine.items() for match in PLACES.finditer(text)]
     assert not found
 
 

@@ -35,10 +35,13 @@ def draw(facts: Facts, ink: Ink) -> str:
     columns = _columns(facts)
     palette = colours(facts.families)
     floor = max(column.bottom for column in columns) + 54
-    picture = Drawing(WIDTH, floor + 30 + 15 * (REASONS + 1), ink, "Data pipeline: text through the stages, with what each drops")
+    reasons = max(len(_reasons(facts, column.stage)) for column in columns[:-1])
+    picture = Drawing(
+        WIDTH, floor + 30 + 15 * min(reasons, REASONS), ink, "Data pipeline: text through the stages, with what each drops"
+    )
     for before, after in pairwise(columns):
         _ribbons(picture, before, after, palette, floor)
-        _dropped(picture, facts, before, after, floor)
+        _dropped(picture, facts, after, floor)
     for column in columns:
         _heading(picture, facts, column)
         for family, top in column.tops.items():
@@ -82,22 +85,28 @@ def _ribbons(picture: Drawing, before: Column, after: Column, palette: dict[str,
             picture.band(start, top, end, after.tops[family], stays, stays, palette[family], 0.5)
 
 
-def _dropped(picture: Drawing, facts: Facts, before: Column, after: Column, floor: float) -> None:
-    """Documents that left between two columns, by reason."""
-    reasons: Counter[str] = Counter()
-    if after.stage == "train":
-        reasons["held out"] = sum(count.documents for count in facts.counts if count.stage == "held")
+def _reasons(facts: Facts, stage: str) -> list[tuple[str, int]]:
+    """Why documents left on their way to a stage, most frequent first."""
+    found: Counter[str] = Counter()
     for drop in facts.drops:
-        if drop.stage == after.stage or (drop.stage == "synthesize" and after.stage == "clean"):
-            reasons[drop.reason.replace("_", " ").replace("-", " ")] += drop.documents
-    rows = [(name, number) for name, number in reasons.most_common() if number]
+        if drop.stage == stage or (drop.stage == "synthesize" and stage == "clean"):
+            found[drop.reason.replace("_", " ").replace("-", " ")] += drop.documents
+    return [(name, number) for name, number in found.most_common() if number]
+
+
+def _dropped(picture: Drawing, facts: Facts, after: Column, floor: float) -> None:
+    """Documents that left between two columns, by reason."""
     x, y = after.x - 26, floor + 10
-    head = "held out" if after.stage == "train" else "dropped"
-    picture.text(x, y, f"− {sum(n for _, n in rows):,} {head}", weight=700, anchor="middle")
-    shown = [] if after.stage == "train" else rows[:REASONS]
+    if after.stage == "train":
+        held = sum(count.documents for count in facts.counts if count.stage == "held")
+        picture.text(x, y, f"− {held:,} held out", weight=700, anchor="middle")
+        return
+    rows = _reasons(facts, after.stage)
+    picture.text(x, y, f"− {sum(n for _, n in rows):,} dropped", weight=700, anchor="middle")
     if len(rows) > REASONS:
-        shown = [*rows[: REASONS - 1], (f"{len(rows) - REASONS + 1} more reasons", sum(n for _, n in rows[REASONS - 1 :]))]
-    for number, (name, documents) in enumerate(shown, 1):
+        rest = rows[REASONS - 1 :]
+        rows = [*rows[: REASONS - 1], (f"{len(rest)} more reasons", sum(n for _, n in rest))]
+    for number, (name, documents) in enumerate(rows, 1):
         picture.text(x, y + 3 + 15 * number, f"{name}  {documents:,}", fill=picture.ink.muted, size=11, anchor="middle")
 
 

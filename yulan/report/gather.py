@@ -11,12 +11,15 @@ from yulan.data.drops import NAME as DROPS
 from yulan.data.drops import read_drops
 from yulan.data.pack import HEADER, read_header
 from yulan.data.shard import INDEX, read_shards
+from yulan.data.synthesize import INDEX as SYNTHETIC
+from yulan.data.synthesize import Families
+from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Facts, Point, Score, Share
-from yulan.schema import check, load_json
+from yulan.report.facts import Answer, Count, Drop, Facts, Point, Sample, Score, Share
+from yulan.schema import check, load_json, structure
 
-METRICS, EVALUATION, SYNTHETIC = "metrics.jsonl", "evaluation.json", "families.json"
+METRICS, EVALUATION = "metrics.jsonl", "evaluation.json"
 TEXT = ("raw", "clean", "dedup", "decontaminated")
 
 
@@ -51,12 +54,14 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
     def of_phases(stage: str) -> Iterator[tuple[str, Path]]:
         return ((phase, data[f"{stage}@{phase}"]) for phase in phases if f"{stage}@{phase}" in data)
 
+    results = {phase: _evaluation(folder) for phase, folder in of_phases("evaluate")}
     flows = {stage: read_drops(data[stage]).sources for stage in TEXT if stage in data}
     return Facts(
         mixes=tuple(row for phase, folder in of_phases("mix") for row in _shares(phase, folder, families)),
         curves=tuple(row for phase, folder in of_phases("train") for row in _points(phase, folder)),
-        scores=tuple(row for phase, folder in of_phases("evaluate") for row in _scores(phase, _evaluation(folder))),
-        answers=tuple(row for phase, folder in of_phases("evaluate") for row in _answers(phase, _evaluation(folder))),
+        scores=tuple(row for phase, result in results.items() for row in _scores(phase, result)),
+        answers=tuple(row for phase, result in results.items() for row in _answers(phase, result)),
+        samples=tuple(row for phase, result in results.items() for row in _samples(phase, result)),
         counts=(
             *(
                 Count(stage=stage, family=families[name], source=name, documents=flow.kept, bytes=flow.bytes, tokens=0)
@@ -100,11 +105,18 @@ def _evaluation(folder: Path) -> dict[str, Any]:
 
 
 def _scores(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Score]:
-    raise NotImplementedError
+    for family, found in evaluation["held_out"].items():
+        yield Score(phase=phase, family=family, before=found["before"], after=found["bits_per_byte"])
 
 
 def _answers(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Answer]:
-    raise NotImplementedError
+    for task, found in evaluation["tasks"].items():
+        yield Answer(phase=phase, task=task, metric=found["metric"], value=found["value"], stderr=found["stderr"])
+
+
+def _samples(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Sample]:
+    for found in evaluation["generations"]:
+        yield Sample(phase=phase, prompt=found["prompt"], text=found["text"])
 
 
 def _made(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:
@@ -116,7 +128,11 @@ def _made(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:
 
 
 def _rejected(folder: Path, families: Mapping[str, str]) -> Iterator[Drop]:
-    raise NotImplementedError
+    for name, made in structure(load_json(folder / SYNTHETIC), Families).families.items():
+        for verdict, rows in made.verdicts.items():
+            if verdict not in (ACCEPTED, UNVERIFIED):
+                source = f"synthetic/{name}"
+                yield Drop(stage="synthesize", family=families[source], source=source, reason=verdict, documents=rows)
 
 
 def _tokens(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:

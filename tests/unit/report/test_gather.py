@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from yulan import digest, files
+from yulan.data.drops import Drops, flow, write_drops
+from yulan.data.pack import Header
+from yulan.data.shard import Shards, SourceShards, Split
+from yulan.data.spans import Span
+from yulan.data.synthesize import Families, FamilyYield
+from yulan.errors import DataError
+from yulan.recipe import Book
+from yulan.report.facts import Count, Drop, Point, Share
+from yulan.report.gather import READ, gather
+from yulan.schema import plain
+
+PAIRS = [("0" * 64, "x"), ("1" * 64, "y")]
+
+
+def drops(folder: Path, kept: list[str], **dropped: list[tuple[str, str]]) -> Drops:
+    files.make_folder(folder)
+    return write_drops(folder, {"en/wiki": flow(kept, dropped)})
+
+
+def test_documents_and_reasons_come_from_each_stages_own_evidence(tmp_path: Path, book: Book):
+    drops(tmp_path / "raw", ["one", "two", "人"])
+    drops(tmp_path / "clean", ["one"], short=PAIRS)
+    facts = gather(book, {"raw": tmp_path / "raw", "clean": tmp_path / "clean"})
+    family = book.sources.sources["en/wiki"].family
+    assert facts.counts == (
+        Count(stage="raw", family=family, source="en/wiki", documents=3, bytes=9, tokens=0),
+        Count(stage="clean", family=family, source="en/wiki", documents=1, bytes=3, tokens=0),
+    )
+    assert facts.drops == (Drop(stage="clean", family=family, source="en/wiki", reason="short", documents=2),)
+
+
+def test_tokens_come_from_the_shards_and_quotas_from_the_pack(tmp_path: Path, book: Book):
+    halves = [Split(documents=n, tokens=10 * n, bytes=30 * n, files=()) for n in (9, 1)]
+    shards = Shards(
+        format=1,
+        dtype="uint16",
+        vocab_size=512,
+        eos_id=2,
+        bos_id=None,
+        sources={"en/wiki": SourceShards(train=halves[0], held=halves[1])},
+    )
+    files.write_json(tmp_path / "shards" / "shards.json", plain(shards))
+    spans = {"en/wiki": Span(quota=64, start=0, repeated=0), "qa/arc": Span(quota=0, start=8, repeated=0)}
+    header = Header(
+        format=1, context=8, windows=8, tokens=64, padding=1, dtype="uint16", eos_id=2, shards=("a.bin",), sources=spans
+    )
+    files.write_json(tmp_path / "mix" / "pack.json", plain(header))
+    facts = gather(book, {"shards": tmp_path / "shards", "mix@phase-02": tmp_path / "mix"})
+    assert [(c.stage, c.documents, c.bytes, c.tokens) for c in facts.counts] == [("train", 9, 270, 90), ("held", 1, 30, 10)]
+    assert facts.mixes == (Share(phase="phase-02", family=book.sources.sources["en/wiki"].family, source="en/wiki", tokens=64),)
+
+
+def test_synthetic_rows_come_with_the_verdicts_on_those_left_out(tmp_path: Path, book: Book):
+    table = pa.table({"id": [digest.of_text("2 + 2 = 4")], "text": ["2 + 2 = 4"]})
+    with files.open_new(tmp_path / "synthetic" / "sums" / "00000.parquet") as file:
+        pq.write_table(table, file)
+    verdicts = {"accepted": 1, "wrong": 3}
+    made = FamilyYield(task="chain_sum", verified=True, template="0" * 64, asked=4, kept=1, share=0.25, verdicts=verdicts)
+    files.write_json(tmp_path / "families.json", plain(Families(format=1, generator="0" * 64, families={"sums": made})))
+    facts = gather(book, {"synthesize": tmp_path})
+    about = {"stage": "synthesize", "family": "synthetic", "source": "synthetic/sums"}
+    assert facts.counts == (Count(**about, documents=1, bytes=9, tokens=0),)
+    assert facts.drops == (Drop(**about, reason="wrong", documents=3),)
+
+
+def row(step: int, **changed: object) -> dict[str, object]:
+    known = {"step": step, "phase_step": step, "tokens": 64 * step, "targets": 60, "loss": 2.5, "z": 9.0, "lr": 0.01}
+    return known | {"grad_norm": 1.25, "skipped": False, "chain": "0" * 64} | changed
+
+
+def test_a_skipped_step_has_no_point(tmp_path: Path, book: Book):
+    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss=None, grad_norm=None, skipped=True), row(3)])
+    facts = gather(book, {"train@phase-01": tmp_path})
+    assert facts.curves == tuple(
+        Point(phase="phase-01", step=step, tokens=64 * step, loss=2.5, lr=0.01, grad_norm=1.25) for step in (1, 3)
+    )
+
+
+def test_a_log_that_breaks_its_schema_is_pointed_at(tmp_path: Path, book: Book):
+    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss="low")])
+    with pytest.raises(DataError, match=r"metrics\.jsonl:2: \$\.loss"):
+        gather(book, {"train@phase-01": tmp_path})
+
+
+def test_every_stage_that_is_read_is_a_stage_of_the_graph():
+    graph = (Path(__file__).parents[3] / "dvc.yaml").read_text()
+    assert all(f"\n  {stage}:\n" in graph for stage in READ)
