@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import httpx2
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token, hf_hub_url
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.lfs import UploadInfo, post_lfs_batch_info
 from huggingface_hub.utils import build_hf_headers, disable_progress_bars, get_session, hf_raise_for_status
@@ -62,6 +61,8 @@ class Hub:
 
         Raises: HubError: the hub does not answer or does not know the token.
         """
+        if not self.token:
+            raise HubError("no token", where=self.endpoint, cure="Set HF_TOKEN, give --token-file, or run: hf auth login")
         with self._told():
             return str(self.api.whoami()["name"])
 
@@ -78,10 +79,7 @@ class Hub:
     def commit_of(self, repo: Repo, revision: str) -> str:
         """The commit that a branch or tag names now; everything after is asked by commit, so that it cannot move."""
         with self._told(repo, revision):
-            info = self.api.repo_info(repo.id, repo_type=repo.kind, revision=revision)
-        if not info.sha:
-            raise HubError("the hub names no commit", where=f"{repo}@{revision}", cure="Try again later")
-        return info.sha
+            return str(self.api.repo_info(repo.id, repo_type=repo.kind, revision=revision).sha)
 
     def tree(self, repo: Repo, commit: str) -> dict[str, Remote]:
         with self._told(repo, commit):
@@ -159,7 +157,7 @@ class Hub:
             if error.response.status_code in {412, 500, 502, 503, 504}:
                 raise StaleHead from error
             raise self._said(error, repo, revision) from error
-        except httpx2.TransportError as error:
+        except HTTPError as error:
             raise StaleHead from error
 
     def tag(self, repo: Repo, name: str, commit: str) -> None:
@@ -189,11 +187,7 @@ class Hub:
             yield
         except HfHubHTTPError as error:
             raise self._said(error, repo, what) from error
-        except LocalTokenNotFoundError as error:
-            raise HubError(
-                "no token", where=self.endpoint, cure="Set HF_TOKEN, give --token-file, or run: hf auth login"
-            ) from error
-        except (httpx2.TransportError, OSError, RuntimeError) as error:
+        except (HTTPError, OSError, RuntimeError) as error:
             # A failed upload reaches us as RuntimeError around the transport's own.
             inner = error.__cause__ if isinstance(error, RuntimeError) else error
             if inner is None:

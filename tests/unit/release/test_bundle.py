@@ -13,7 +13,7 @@ from tests.unit.release.small import make_inputs
 from yulan.errors import DataError, IntegrityError
 from yulan.model.shape import Parameter
 from yulan.release.bundle.build import build, summary
-from yulan.release.card.evidence import naked, prose
+from yulan.release.card.evidence import Figures, naked, pointer, prose
 from yulan.release.export import end_of
 from yulan.release.folder import check
 from yulan.release.release import read_release
@@ -95,3 +95,10 @@ def test_names_are_not_numbers_and_numbers_are_not_hidden():
     assert naked("phase-03 CC-BY-SA-4.0 SmolLM2-135M a **bold** (word)") == []
     assert naked("28K 65.67% (3) -1 ±0.01 1,234.5") == ["28K", "65.67%", "3", "-1", "±0.01", "1,234.5"]
     assert naked(prose("---\nx: 1\n---\n`5` [a](http://b/6) https://c/7 <!-- 8 -->\n```\n9\n```\nten")) == []
+
+
+def test_a_figure_that_no_result_holds_stops_the_card(tmp_path: Path):
+    figures = Figures(tmp_path, {"evaluation.json": {"held_out": {"en/wiki": {"bits_per_byte": 2.0}}}})
+    assert figures("evaluation.json", pointer("held_out", "en/wiki", "bits_per_byte"), "decimal") == "2.000"
+    with pytest.raises(DataError, match="no value at /held_out/prose"):
+        figures("evaluation.json", "/held_out/prose", "decimal")

@@ -36,7 +36,7 @@ def test_an_edited_bundle_does_not_pass(layout: Layout):
 
 
 def test_a_clone_without_a_bundle_is_told_what_to_run(tmp_path: Path):
-    with pytest.raises(StateError, match="dvc repro gate"):
+    with pytest.raises(StateError, match=r"bundle: is not there. Build it with: dvc repro gate"):
         require_judged(Layout(root=tmp_path, recipe="tiny"))
 
 

@@ -91,7 +91,7 @@ def test_a_file_in_two_lists_is_refused(folder: Path):
     card = json.loads((folder / "card.json").read_text())
     card["files"] += [f for f in json.loads((folder / "manifest.json").read_text())["files"] if "config" in f["path"]]
     (folder / "card.json").write_text(json.dumps(card))
-    with pytest.raises(IntegrityError, match="listed twice"):
+    with pytest.raises(IntegrityError, match="is listed twice"):
         verify_folder(folder)
 
 
