@@ -52,18 +52,19 @@ def require_clone_environment(root: Path) -> None:
     own = root / ".venv"
     if own.is_dir() and Path(sys.prefix).resolve() != own.resolve():
         raise StateError(
-            "this is not the clone's environment", where=sys.prefix, cure="Run it as: make repro, or .venv/bin/yulan repro"
+            "this is not the clone's environment", where=sys.prefix, cure="Run it as: make repro, or .venv/bin/dvc repro"
         )
 
 
 def contain(root: Path) -> None:
     """Keep what libraries write of their own accord inside the clone, and their telemetry off; what is set already stays."""
     cache = root / ".cache"
-    folders = {"HF_HOME": "huggingface", "XDG_CACHE_HOME": "", "MPLCONFIGDIR": "matplotlib", "TRITON_HOME": "", "NLTK_DATA": "nltk"}
-    for name, folder in folders.items():
-        os.environ.setdefault(name, str(cache / folder))
-    for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "HF_HUB_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS", "MLFLOW_DISABLE_TELEMETRY"):
-        os.environ.setdefault(name, "true" if name.startswith("MLFLOW") else "1")
+    os.environ.setdefault("HF_HOME", str(cache / "huggingface"))
+    for name in ("MPLCONFIGDIR", "NLTK_DATA", "TRITON_HOME", "XDG_CACHE_HOME"):
+        os.environ.setdefault(name, str(cache))
+    for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "HF_HUB_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS"):
+        os.environ.setdefault(name, "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
