@@ -11,6 +11,7 @@ import yaml
 from yulan.layout import recipe_names
 from yulan.profile import profile_names
 from yulan.recipe import load_recipe
+from yulan.report.gather import READ
 
 ROOT = Path(__file__).parents[2]
 GRAPH: dict[str, Any] = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -60,6 +61,24 @@ def test_what_a_stage_depends_on_in_the_clone_is_there(name: str):
 @pytest.mark.parametrize("name", [name for name in STAGES if name not in ("train",)])
 def test_a_cheap_stage_depends_on_its_module(name: str):
     assert f"pipelines/{name}.py" in paths(STAGES[name], "deps")
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_what_a_stage_opens_is_what_it_depends_on(name: str):
+    module = ast.parse((ROOT / "pipelines" / f"{name}.py").read_text(encoding="utf-8"))
+    opened = {
+        node.args[0].value
+        for node in ast.walk(module)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "open"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    }
+    opened |= set(READ) if name == "figures" else set()
+    told = {path.removeprefix("artifacts/${recipe}/") for path in paths(STAGES[name], "deps")}
+    by_item = {"init": "${item.parent}", "train": "${item.parent}", "mix": "${item.before}"}
+    # A manifest quotes its inputs' digests, so whatever changes one must make the stage run again.
+    for each in opened:
+        ways = {each, f"{each}/manifest.json", f"{each}/${{key}}/manifest.json", f"{by_item.get(each)}/manifest.json"}
+        assert ways & told, f"{name} opens {each} and does not depend on its manifest"
 
 
 def test_training_depends_on_no_code():
