@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from yulan import digest, files
 from yulan.data import frames
@@ -21,22 +22,8 @@ if TYPE_CHECKING:
 
 INDEX = "families.json"
 REJECTED = "rejected.parquet"
-COLUMNS = [
-    *(
-        "id",
-        "text",
-        "source",
-        "family",
-        "question",
-        "answer",
-        "prompt_digest",
-        "generator_digest",
-        "seed_document",
-        "seed",
-        "verdict",
-    ),
-]
-ROWS = pa.schema([(name, pa.int64() if name == "seed" else pa.string()) for name in COLUMNS])
+TEXTS = ("id", "text", "source", "family", "question", "answer", "prompt_digest", "generator_digest", "seed_document", "verdict")
+ROWS = pa.schema([*((name, pa.string()) for name in TEXTS), ("seed", pa.int64())])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +68,8 @@ def synthesize(
         template = read_template(prompts, name)
         asked = asks(family, template, settings.seed, sources, folder, f"$.data.synthesize.families.{name}")
         rows = _rows(name, family, asked, _answers(settings, family, asked, generator), generator.digest)
-        kept = rows.filter(pa.array([verdict in {ACCEPTED, UNVERIFIED} for verdict in rows["verdict"].to_pylist()]))
+        good = pc.is_in(rows["verdict"], pa.array([ACCEPTED, UNVERIFIED]))
+        kept = rows.filter(good)
         verdicts = Counter(rows["verdict"].to_pylist())
         yields[name] = FamilyYield(
             task=family.task,
@@ -94,10 +82,9 @@ def synthesize(
         )
         _require_yield(name, yields[name], rows, settings.min_yield)
         frames.write_part(into / f"synthetic/{name}/00000.parquet", kept.sort_by("id"))
-        rejected.append(rows.filter(pa.array([verdict not in {ACCEPTED, UNVERIFIED} for verdict in rows["verdict"].to_pylist()])))
-    frames.write_part(
-        into / REJECTED, pa.concat_tables([ROWS.empty_table(), *rejected]).sort_by([("source", "ascending"), ("id", "ascending")])
-    )
+        rejected.append(rows.filter(pc.invert(good)))
+    refused = pa.concat_tables(rejected).sort_by([("source", "ascending"), ("id", "ascending")])
+    frames.write_part(into / REJECTED, refused)
     made = Families(format=1, generator=generator.digest, families=yields)
     check(plain(made), "families", into / INDEX, DataError)
     files.write_json(into / INDEX, plain(made))
@@ -148,14 +135,11 @@ def _rows(name: str, family: Family, asked: list[Ask], answers: list[str], gener
 def _require_yield(name: str, found: FamilyYield, rows: pa.Table, least: float) -> None:
     if found.kept and (not found.verified or found.share >= least):
         return
-    samples = zip(rows["verdict"].to_pylist(), rows["question"].to_pylist(), rows["answer"].to_pylist(), strict=True)
+    samples = zip(*(rows[column].to_pylist() for column in ("verdict", "question", "answer")), strict=True)
+    wrong = [f"{verdict}  {question!r} -> {answer.strip()!r}" for verdict, question, answer in samples if verdict != ACCEPTED]
     raise DataError(
-        f"{found.kept} of {found.asked} answers are right, and at least {least:.0%} must be, one in any case",
+        f"{found.kept} of {found.asked} answers were kept, and at least {least:.0%} of checked ones must be, one in any case",
         where=f"$.data.synthesize.families.{name}",
         cure="Choose another task, simpler options or another prompt",
-        evidence=[
-            f"{verdict:9} {question!r} -> {answer.strip()!r}"
-            for verdict, question, answer in samples
-            if verdict not in {ACCEPTED}
-        ][:5],
+        evidence=wrong[:5],
     )

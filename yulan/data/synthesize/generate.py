@@ -77,9 +77,9 @@ def _pick(logits_BV: Tensor, draws: Sequence[np.random.Generator], temperature: 
         return logits_BV.argmax(1)
     shares_BV, order_BV = (logits_BV.double() / temperature).softmax(1).sort(1, descending=True)
     below_BV = shares_BV.cumsum(1)
-    kept_B = torch.searchsorted(below_BV, torch.full((len(draws), 1), top_p, dtype=torch.float64)).clamp(
-        max=below_BV.shape[1] - 1
-    )
-    points = torch.tensor([[draw.random()] for draw in draws], dtype=torch.float64) * below_BV.gather(1, kept_B)
-    rank_B1 = torch.searchsorted(below_BV, points).clamp(max=below_BV.shape[1] - 1)
+    last = below_BV.shape[1] - 1
+    share_B1 = torch.full((len(draws), 1), top_p, dtype=torch.float64)
+    kept_B1 = torch.searchsorted(below_BV, share_B1).clamp(max=last)
+    points_B1 = torch.tensor([[draw.random()] for draw in draws], dtype=torch.float64) * below_BV.gather(1, kept_B1)
+    rank_B1 = torch.searchsorted(below_BV, points_B1).clamp(max=last)
     return order_BV.gather(1, rank_B1).squeeze(1)
