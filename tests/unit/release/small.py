@@ -119,7 +119,8 @@ def make_inputs(root: Path) -> Inputs:
         )
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
-    for name in ("loss", "bits-per-byte", "mixes"):
+    files.write_text(work / "figures" / "curves.csv", "step,loss\n")
+    for name in ("loss", "bits-per-byte", "mixes", "flow"):
         files.write_text(work / "figures" / f"{name}.svg", "<svg/>")
         files.write_bytes(work / "figures" / f"{name}.png", b"\x89PNG\r\n\x1a\n")
     targets = [

@@ -104,6 +104,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     ("no-remote-code", lambda b: replace(b / "model/main/modeling.py", "import os"), "modeling.py is a program"),
     ("no-secrets", lambda b: replace(b / "data/main/.env", "HF_TOKEN=hf_" + "aB3" * 12), "data/main/.env:1 looks like a secret"),
     ("no-secrets", lambda b: replace(b / "data/main/key.txt", "-----BEGIN RSA PRIVATE KEY-----\n"), "(Private Key)"),
+    ("no-machine", lambda b: replace(b / "states/main/x.bin", b"\0saved to /" + b"tmp/run\0"), "states/main/x.bin names"),
     (
         "no-machine",
         lambda b: replace(b / "states/main/log.txt", "saved to /" + "home/someone/runs"),

@@ -16,6 +16,7 @@ from yulan.schema import load_json
 
 FAMILIES = "families.json"
 SOURCES = "sources.csv"
+PICTURES = {"flow": "What became of the documents", "mixes": "What each phase read"}
 COLUMNS = pa.schema([("source", pa.string()), ("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
 
 
@@ -30,12 +31,14 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         files.link_tree(mix, folder / "packs" / phase)
     families = _place_synthetic(inputs, folder)
     _write_sources(inputs, folder / SOURCES)
+    pictures = inputs.place_pictures(folder, PICTURES)
     write_card(
         folder,
         "data",
         {},
         **inputs.common(),
         families=families,
+        figures=pictures,
         tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
         generator=sources.generator.path.rpartition("/")[2],
         generator_licence=sources.generator.licence,

@@ -90,6 +90,14 @@ class Inputs:
             "languages": sorted(languages),
         }
 
+    def place_pictures(self, folder: Path, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Put the pictures of `wanted` (name -> caption) that were drawn into `figures/`; returns those."""
+        drawn = {name: caption for name, caption in wanted.items() if (self.figures / f"{name}.png").is_file()}
+        for name in drawn:
+            for kind in ("png", "svg"):
+                files.link(self.figures / f"{name}.{kind}", folder / "figures" / f"{name}.{kind}")
+        return drawn
+
     def place_common(self, folder: Path, licence: str) -> None:
         """The recipe and the licence, in every revision: each is complete by itself."""
         name = self.book.recipe.name

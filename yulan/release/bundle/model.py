@@ -30,10 +30,7 @@ def lay_model(inputs: Inputs, end: End, folder: Path, data: str, states: str) ->
     inputs.place_common(folder, recipe.release.licences.weights)
     files.link_tree(inputs.exported / end.revision, folder)
     files.link(inputs.evaluated[end.phase] / EVALUATION, folder / EVALUATION)
-    pictures = {name: caption for name, caption in PICTURES.items() if end.final and (inputs.figures / f"{name}.png").is_file()}
-    for name in pictures:
-        for kind in ("png", "svg"):
-            files.link(inputs.figures / f"{name}.{kind}", folder / "figures" / f"{name}.{kind}")
+    pictures = inputs.place_pictures(folder, PICTURES if end.final else {})
     state = read_checkpoint(end.folder).state
     dtype = load_json(folder / "config.json")["dtype"]
     summary = {

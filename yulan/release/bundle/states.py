@@ -34,6 +34,8 @@ def lay_index(inputs: Inputs, folder: Path, states: Mapping[str, str], checkpoin
     inputs.place_common(folder, recipe.release.licences.states)
     for name, manifest in inputs.lineage.items():
         files.copy(manifest, folder / "lineage" / f"{name}.json")
+    for table in sorted(inputs.figures.glob("*.csv")):
+        files.link(table, folder / "tables" / table.name)
     files.write_text(folder / "checkpoints.csv", checkpoints)
     write_card(folder, "states", {}, **inputs.common(), main=True, revision="main", phase="")
     pins = {f"states/{name}": digest for name, digest in states.items()}

@@ -135,6 +135,17 @@ def no_machine(bundle: Bundle) -> Iterator[str]:
         found = PATHS.search(line) or (named and named.search(line))
         if found:
             yield f"{bundle.name(path)}:{number} names {found[0]!r}"
+    for path in bundle.files():
+        if path.suffix not in TEXT:
+            yield from (f"{bundle.name(path)} names {found[0]!r}" for found in PATHS.finditer(_ends(path)))
+
+
+def _ends(path: Path) -> str:
+    """First and last bytes of a binary file: where formats keep what they say of themselves."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+        file.seek(max(len(head), path.stat().st_size - HEAD))
+        return (head + b"\0" + file.read()).decode("latin-1")
 
 
 def _lines(bundle: Bundle) -> Iterator[tuple[Path, int, str]]:

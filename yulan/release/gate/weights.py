@@ -1,7 +1,8 @@
 """Rules about labels and weights: a revision serves what its name says."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from yulan.release.gate.bundle import Bundle, Folder
@@ -57,10 +58,13 @@ def _compare(bundle: Bundle, model: Folder, states: Folder) -> Iterator[str]:
     wanted = set()
     for name, tensor in released(master, shape, str(summary["architecture"]), str(summary["dtype"])):
         wanted.add(name)
-        own = there.get(name)
-        if own is None:
+        if name not in there:
             yield f"{model} lacks {name}"
-        elif own.dtype != tensor.dtype or own.shape != tensor.shape or not torch.equal(_bits(own), _bits(tensor)):
+        elif (
+            (own := there[name]()).dtype != tensor.dtype
+            or own.shape != tensor.shape
+            or not torch.equal(_bits(own), _bits(tensor))
+        ):
             yield f"{model}: {name} is not the master's"
     yield from (f"{model} has another tensor, {name}" for name in sorted(there.keys() - wanted))
 
@@ -71,14 +75,14 @@ def _bits(tensor: "Tensor") -> "Tensor":
     return tensor.contiguous().view(-1).view(torch.uint8)
 
 
-def _tensors(model: Folder) -> "dict[str, Tensor]":
-    """Mapped from their files: only what is touched is read."""
+def _tensors(model: Folder) -> "dict[str, Callable[[], Tensor]]":
+    """How to read each released tensor; only what is asked for is in memory."""
     from safetensors import safe_open
 
-    found: dict[str, Tensor] = {}
+    found: dict[str, Callable[[], Tensor]] = {}
     for path in sorted(model.path.glob("model*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            found |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        opened = safe_open(path, framework="pt")
+        found |= {name: partial(opened.get_tensor, name) for name in opened.keys()}  # noqa: SIM118 - not a dict
     return found
 
 
