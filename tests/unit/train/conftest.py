@@ -47,16 +47,16 @@ def profile(processes: int, zero: int = 1) -> Profile:
 
 
 def small_recipe() -> Recipe:
-    """nano, smaller still: 24 steps of 8 windows of 32 in the first phase."""
+    """nano, smaller still: 48 steps of 8 windows of 32 in the first phase."""
     nano = read_recipe(ROOT / "recipes" / "nano" / "recipe.yaml")
     model = replace(nano.model, vocab_size=VOCABULARY, hidden_size=32, layers=2, heads=2, kv_heads=1, head_dim=16, ffn_size=48)
-    shape = {"context": 32, "batch": 8, "grid": 4, "tokens": 24 * 8 * 32}
+    shape = {"context": 32, "batch": 8, "grid": 4, "tokens": 48 * 8 * 32}
     phases = {
         name: replace(
             phase,
             **shape,
             checkpoints=replace(phase.checkpoints, every=2, keep=2),
-            anneal=Anneal(start=48, length=24, hold=None) if phase.anneal else None,
+            anneal=Anneal(start=96, length=48, hold=None) if phase.anneal else None,
         )
         for name, phase in nano.phases.items()
     }

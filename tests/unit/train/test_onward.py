@@ -124,7 +124,7 @@ def test_a_phase_that_does_not_follow_is_refused(pulled: Path):
 
 
 def test_more_steps_than_the_phase_has_are_refused(pulled: Path, layout: Layout, tmp_path: Path):
-    with pytest.raises(RecipeError, match="phase-02 has 24 steps, not 99"):
+    with pytest.raises(RecipeError, match="phase-02 has 48 steps, not 99"):
         go_on(pulled, tmp_path / "run", layout, steps=99)
 
 

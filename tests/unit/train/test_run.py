@@ -26,7 +26,7 @@ from yulan.train.phase import link_outcome, train_phase
 from yulan.train.replay import METRICS
 
 pytestmark = pytest.mark.slow
-STEPS = 24
+STEPS = 48
 """Of eight windows; a checkpoint each second one."""
 
 
@@ -102,9 +102,9 @@ def terminate_stage(stage: int, family: list[int]) -> None:
 def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(world: World, undisturbed: Path, tmp_path: Path):
     run = tmp_path / "run"
     assert disturb(world, run, 3, kill_rank) == 9
-    assert disturb(world, run, 7, kill_launcher) == 9
-    assert disturb(world, run, 11, kill_stage) == -signal.SIGKILL
-    assert disturb(world, run, 15, terminate_stage) == 9
+    assert disturb(world, run, 9, kill_launcher) == 9
+    assert disturb(world, run, 17, kill_stage) == -signal.SIGKILL
+    assert disturb(world, run, 27, terminate_stage) == 9
     stopped = max(steps_in(run / CHECKPOINTS))
     assert stopped < STEPS
     assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"

@@ -68,10 +68,6 @@ def _command(job: Job, path: Path) -> list[str]:
     return [sys.executable, "-m", "torch.distributed.run", *options, "--module", "yulan.train.launch.rank", str(path)]
 
 
-KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 34)}
-"""glibc: freed buffers are used again. Else the kernel maps and clears them at each step: 14 s of 35 in twelve steps, 3 s so."""
-
-
 def _environment(job: Job) -> dict[str, str]:
     own = {
         "OMP_NUM_THREADS": str(job.profile.threads),
@@ -80,7 +76,7 @@ def _environment(job: Job) -> dict[str, str]:
         # The package may be run from a clone without being installed.
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
-    return os.environ | KEEP_MEMORY | own
+    return os.environ | own
 
 
 def _failure(folder: Path, code: int) -> errors.YulanError:
