@@ -21,8 +21,6 @@ SUMS = {"min_terms": 2, "max_terms": 2, "min_digits": 1, "max_digits": 1}
 TEMPLATE = (
     "Question: State the final answer to the following arithmetic problem: 1 + 1 =\nAnswer: 2\n\nQuestion: {question}\nAnswer:"
 )
-    "Question: State the final answer to the following arithmetic problem: 1 + 1 =\nAnswer: 2\n\nQuestion: {question}\nAnswer:"
-)
 
 
 def family(**changes: object) -> Family:
