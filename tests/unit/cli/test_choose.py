@@ -106,3 +106,10 @@ def test_a_mistyped_verb_is_answered_with_the_nearest():
     done = say("publsh")
     assert done.exit_code == 2
     assert "Did you mean 'publish'?" in done.stderr
+
+
+def test_pages_without_a_store_are_refused(root: Path):
+    say("use", "nano")
+    done = say("track", "ui")
+    assert done.exit_code == 6
+    assert "no training was tracked yet" in done.stderr
