@@ -18,6 +18,7 @@ CLASSES = {
     "evidence": "yulan.release.card.evidence:Evidence",
     "continued": "yulan.train.onward:Continued",
     "drops": "yulan.data.drops:Drops",
+    "evaluation": "yulan.evaluate.result:Evaluation",
     "families": "yulan.data.synthesize:Families",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",

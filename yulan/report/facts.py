@@ -100,6 +100,8 @@ class Facts:
     mixes: tuple[Share, ...]
     curves: tuple[Point, ...]
     scores: tuple[Score, ...]
+    positions: tuple[Score, ...]
+    """Of parts of the context instead of families."""
     answers: tuple[Answer, ...]
     counts: tuple[Count, ...]
     drops: tuple[Drop, ...]
@@ -124,6 +126,7 @@ KINDS: dict[str, type] = {
     "mixes": Share,
     "curves": Point,
     "scores": Score,
+    "positions": Score,
     "answers": Answer,
     "counts": Count,
     "drops": Drop,

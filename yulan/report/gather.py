@@ -59,7 +59,8 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
     return Facts(
         mixes=tuple(row for phase, folder in of_phases("mix") for row in _shares(phase, folder, families)),
         curves=tuple(row for phase, folder in of_phases("train") for row in _points(phase, folder)),
-        scores=tuple(row for phase, result in results.items() for row in _scores(phase, result)),
+        scores=tuple(row for phase, result in results.items() for row in _scores(phase, result["held_out"])),
+        positions=tuple(row for phase, result in results.items() for row in _scores(phase, result["by_position"])),
         answers=tuple(row for phase, result in results.items() for row in _answers(phase, result)),
         samples=tuple(row for phase, result in results.items() for row in _samples(phase, result)),
         counts=(
@@ -104,8 +105,8 @@ def _evaluation(folder: Path) -> dict[str, Any]:
     return raw
 
 
-def _scores(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Score]:
-    for family, found in evaluation["held_out"].items():
+def _scores(phase: str, scores: Mapping[str, Any]) -> Iterator[Score]:
+    for family, found in scores.items():
         yield Score(phase=phase, family=family, before=found["before"], after=found["bits_per_byte"])
 
 

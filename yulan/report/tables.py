@@ -62,6 +62,15 @@ def scores(book: Book, facts: Facts) -> Table:
     return Table(head=("family", "before", *facts.phases), rows=tuple(rows))
 
 
+def positions(_: Book, facts: Facts) -> Table:
+    """Bits per byte of parts of the context."""
+    rows = [
+        (score.phase, score.family.removeprefix("positions "), f"{score.before:.3f}", f"{score.after:.3f}")
+        for score in facts.positions
+    ]
+    return Table(head=("phase", "positions", "before the phase", "after"), rows=tuple(rows), texts=2)
+
+
 def answers(_: Book, facts: Facts) -> Table:
     """Benchmarks with their standard errors."""
     found = {(a.task, a.metric, a.phase): f"{a.value:.3f} ± {a.stderr:.3f}" for a in facts.answers}
@@ -130,6 +139,7 @@ BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "phases": phases,
     "mixes": mixes,
     "scores": scores,
+    "positions": positions,
     "answers": answers,
     "sources": sources,
     "drops": drops,

@@ -54,6 +54,7 @@ def facts(book: Book) -> Facts:
             for name in recipe.phases
             for family in held
         ),
+        positions=(Score(phase="phase-03", family="positions 0000-0255", before=2.75, after=2.5),),
         answers=tuple(Answer(phase=name, task="arc_easy", metric="acc", value=0.25, stderr=0.043) for name in recipe.phases),
         counts=tuple(counts),
         drops=tuple(

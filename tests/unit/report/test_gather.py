@@ -11,8 +11,9 @@ from yulan.data.shard import Shards, SourceShards, Split
 from yulan.data.spans import Span
 from yulan.data.synthesize import Families, FamilyYield
 from yulan.errors import DataError
+from yulan.evaluate import result as evaluation
 from yulan.recipe import Book
-from yulan.report.facts import Count, Drop, Point, Share
+from yulan.report.facts import Answer, Count, Drop, Point, Sample, Score, Share
 from yulan.report.gather import READ, gather
 from yulan.schema import plain
 
@@ -68,6 +69,28 @@ def test_synthetic_rows_come_with_the_verdicts_on_those_left_out(tmp_path: Path,
     about = {"stage": "synthesize", "family": "synthetic", "source": "synthetic/sums"}
     assert facts.counts == (Count(**about, documents=1, bytes=9, tokens=0),)
     assert facts.drops == (Drop(**about, reason="wrong", documents=3),)
+
+
+def test_scores_answers_and_generations_come_from_the_evaluation(tmp_path: Path, book: Book):
+    score = evaluation.Score(bits_per_byte=2.0, before=3.0, documents=9, tokens=99, bytes=300)
+    told = evaluation.Answers(metric="acc", value=0.3, stderr=0.04, shots=0, items=100)
+    made = evaluation.Evaluation(
+        format=1,
+        phase="phase-01",
+        global_step=16,
+        context=64,
+        held_out={"code": score},
+        sources={"code/django": score},
+        by_position={"positions 00-31": score},
+        tasks={"arc_easy": told},
+        generations=(evaluation.Generated(prompt="人", text="工"),),
+    )
+    files.write_json(tmp_path / "evaluation.json", plain(made))
+    facts = gather(book, {"evaluate@phase-01": tmp_path})
+    assert facts.scores == (Score(phase="phase-01", family="code", before=3.0, after=2.0),)
+    assert facts.positions == (Score(phase="phase-01", family="positions 00-31", before=3.0, after=2.0),)
+    assert facts.answers == (Answer(phase="phase-01", task="arc_easy", metric="acc", value=0.3, stderr=0.04),)
+    assert facts.samples == (Sample(phase="phase-01", prompt="人", text="工"),)
 
 
 def row(step: int, **changed: object) -> dict[str, object]:
