@@ -92,6 +92,13 @@ def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
     )
 
 
+def evaluation(phase: str, step: int) -> dict[str, object]:
+    score = {"bits_per_byte": 2.345678 + step / 100, "before": 3.5, "documents": 9, "tokens": 999, "bytes": 3000}
+    task = {"metric": "acc", "value": 0.25, "stderr": 0.0434, "shots": 0, "items": 100}
+    head = {"format": 1, "phase": phase, "global_step": step, "context": 64, "generations": []}
+    return head | {"held_out": {"prose": score}, "sources": {"en/wiki": score}, "by_position": {}, "tasks": {"arc_easy": task}}
+
+
 def make_inputs(root: Path) -> Inputs:
     book = make_root(root)
     recipe, work = book.recipe, root / "work"
@@ -112,11 +119,7 @@ def make_inputs(root: Path) -> Inputs:
         write_step(work / "train" / name / "checkpoints" / f"step-{step:06d}", book, name, step)
         for log in ("metrics.jsonl", "replay.jsonl"):
             files.write_rows(work / "train" / name / log, [{"step": step}])
-        score = {"bits_per_byte": 2.345678 + step / 100, "tokens": 999}
-        task = {"metric": "acc", "value": 0.25, "stderr": 0.0434}
-        files.write_json(
-            work / "evaluate" / name / "evaluation.json", {"held_out": {"prose": score}, "tasks": {"arc_easy": task}}
-        )
+        files.write_json(work / "evaluate" / name / "evaluation.json", evaluation(name, step))
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
     files.write_text(work / "figures" / "curves.csv", "step,loss\n")

@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import load_file
 
 from tests.unit.release.kit import contents
-from tests.unit.release.small import make_inputs
+from tests.unit.release.small import evaluation, make_inputs
 from yulan.errors import DataError, IntegrityError
 from yulan.model.shape import Parameter
 from yulan.release.bundle.build import build, summary
 from yulan.release.card.evidence import Figures, naked, pointer, prose
+from yulan.release.card.scores import scores
 from yulan.release.export import end_of
 from yulan.release.folder import check
 from yulan.release.release import read_release
@@ -102,3 +103,9 @@ def test_a_figure_that_no_result_holds_stops_the_card(tmp_path: Path):
     assert figures("evaluation.json", pointer("held_out", "en/wiki", "bits_per_byte"), "decimal") == "2.000"
     with pytest.raises(DataError, match="no value at /held_out/prose"):
         figures("evaluation.json", "/held_out/prose", "decimal")
+
+
+def test_a_file_that_is_no_evaluation_stops_the_card():
+    assert scores(evaluation("phase-01", 1)).bits[0].after == "/held_out/prose/bits_per_byte"
+    with pytest.raises(DataError, match="not an evaluation"):
+        scores({"held_out": {}})

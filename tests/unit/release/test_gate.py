@@ -197,7 +197,7 @@ def test_every_rule_has_a_test_that_fails_it():
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("| arc easy | 0.250 |", "| arc easy | 0.650 |", "'0.650' has no evidence"),
+        ("| arc_easy | acc | 0.250 |", "| arc_easy | acc | 0.650 |", "'0.650' has no evidence"),
         ("## Limitations", "It scores 99% on MMLU.\n\n## Limitations", "'99%' has no evidence"),
         ("| context | 256", "| context | 28K", "'28K' has no evidence"),
         ("| 4,096 | 64 |", "| | |", "does not show '4,096'"),
@@ -212,7 +212,8 @@ def test_a_number_that_nobody_measured_fails(bundle: Path, old: str, new: str, t
 
 
 def test_a_number_that_its_file_does_not_hold_fails(bundle: Path):
-    edit(bundle / "model" / "main" / "evaluation.json", tasks={"arc_easy": {"metric": "acc", "value": 0.9, "stderr": 0.0434}})
+    task = {"metric": "acc", "value": 0.9, "stderr": 0.0434, "shots": 0, "items": 100}
+    edit(bundle / "model" / "main" / "evaluation.json", tasks={"arc_easy": task})
     ruling = rule_on(rule("numbers-proven"), Bundle(path=bundle))
     assert any("'0.250' is 0.9 in evaluation.json" in row for row in ruling.evidence)
 

@@ -1,38 +1,59 @@
-"""Which figures of evaluation.json a card shows, and under which words."""
+"""Which figures of evaluation.json a card shows."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from yulan.errors import DataError
 from yulan.release.card.evidence import pointer
 
 EVALUATION = "evaluation.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Score:
-    label: str
-    key: str
-    """JSON Pointer of the value."""
-    stderr: str | None
-    """JSON Pointer of its standard error."""
+class Bits:
+    """Bits per byte of one family of sources; JSON Pointers."""
+
+    family: str
+    before: str
+    after: str
 
 
-def scores(evaluation: Any) -> list[Score]:
-    """Every figure called `bits_per_byte`, and every one that has a `stderr` beside its `value`, in the file's order."""
-    return list(_found(evaluation, ()))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    task: str
+    metric: str
+    """lm-eval's name of it."""
+    value: str
+    stderr: str
+    shots: str
+    items: str
 
 
-def _found(value: Any, path: tuple[str | int, ...]) -> Iterator[Score]:
-    if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _found(each, (*path, index))
-    if not isinstance(value, dict):
-        return
-    for name in ("bits_per_byte", "value"):
-        if isinstance(value.get(name), int | float) and (name != "value" or "stderr" in value):
-            label = " ".join(str(part) for part in path[1:] if not isinstance(part, int)).replace("_", " ")
-            stderr = pointer(*path, "stderr") if isinstance(value.get("stderr"), int | float) else None
-            yield Score(label=f"{label} {name}".removesuffix(" value").replace("_", " "), key=pointer(*path, name), stderr=stderr)
-    for name, each in value.items():
-        yield from _found(each, (*path, name))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scores:
+    bits: tuple[Bits, ...]
+    benchmarks: tuple[Benchmark, ...]
+
+
+def scores(evaluation: Mapping[str, Any]) -> Scores:
+    """Where the figures stand.
+
+    Raises: DataError: not an evaluation.
+    """
+
+    def keys(section: str, name: str, *told: str) -> dict[str, str]:
+        return {key: pointer(section, name, key) for key in told}
+
+    try:
+        bits = tuple(
+            Bits(family=name, before=pointer("held_out", name, "before"), after=pointer("held_out", name, "bits_per_byte"))
+            for name in evaluation["held_out"]
+        )
+        benchmarks = tuple(
+            Benchmark(task=name, metric=task["metric"], **keys("tasks", name, "value", "stderr", "shots", "items"))
+            for name, task in evaluation["tasks"].items()
+        )
+    except (KeyError, TypeError, AttributeError):
+        raise DataError("not an evaluation", where=EVALUATION, cure="Build it again: dvc repro evaluate") from None
+    return Scores(bits=bits, benchmarks=benchmarks)
