@@ -11,8 +11,9 @@ class Task:
     benchmark: str
     """Key in sources.yaml's `benchmarks`."""
     shots: int
+    """Items shown with their answers before each one; they are not asked."""
     limit: int
-    """Most items that are asked."""
+    """Most items that are asked; a standard error needs two."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,6 +21,7 @@ class Generation:
     prompts: tuple[str, ...]
     new_tokens: int
     temperature: float
+    """0: the likeliest token each time."""
     seed: int
 
 
