@@ -21,7 +21,8 @@ def lay_states(inputs: Inputs, end: End, folder: Path, data: str) -> str:
     files.link_tree(end.folder, folder / CHECKPOINT)
     for log in LOGS:
         files.link(inputs.trained[end.phase] / log, folder / log)
-    write_card(folder, "states", {}, **inputs.common(), main=False, revision=end.revision, phase=end.phase)
+    following = next((name for name, phase in recipe.phases.items() if phase.after == end.phase), None)
+    write_card(folder, "states", {}, **inputs.common(), main=False, revision=end.revision, phase=end.phase, next=following)
     state = read_checkpoint(end.folder).state
     pins = {"data/main": data, f"train@{end.phase}": inputs.digests[f"train@{end.phase}"]}
     summary = {"phase": end.phase, "step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory}
@@ -37,6 +38,6 @@ def lay_index(inputs: Inputs, folder: Path, states: Mapping[str, str], checkpoin
     for table in sorted(inputs.figures.glob("*.csv")):
         files.link(table, folder / "tables" / table.name)
     files.write_text(folder / "checkpoints.csv", checkpoints)
-    write_card(folder, "states", {}, **inputs.common(), main=True, revision="main", phase="")
+    write_card(folder, "states", {}, **inputs.common(), main=True, revision="main", phase="", next="PHASE")
     pins = {f"states/{name}": digest for name, digest in states.items()}
     return seal(folder, name=f"{recipe.name}/states/main", inputs=pins, keys={}, summary={"checkpoints": len(states)}).digest
