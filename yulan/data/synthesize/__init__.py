@@ -36,6 +36,7 @@ class FamilyYield:
     template: str
     """Digest of the prompt around each question."""
     asked: int
+    """Questions that were put to the model."""
     kept: int
     """Rows that became documents."""
     share: float
