@@ -50,6 +50,7 @@ def stranger(small: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_the_inference_example_of_the_upstream_readme_runs(stranger: Stranger):
+    # Word for word from RUC-GSAI/YuLan-Mini, README.md at commit 4719997, but for the name.
     code = f"""
 import torch
 from transformers import AutoTokenizer, AutoModelForCausalLM
@@ -60,7 +61,7 @@ model = AutoModelForCausalLM.from_pretrained("{NAME}", torch_dtype=torch.bfloat1
 
 # Input text
 chat = [
-    {{"role": "system", "content": "You are YuLan-Mini, created by RUC AI Box."}},
+    {{"role": "system", "content": "You are YuLan-Mini, created by RUC AI Box. You are a helpful assistant."}},
     {{"role": "user", "content": "What is Renmin University of China?"}}
 ]
 formatted_chat = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
@@ -68,7 +69,7 @@ inputs = tokenizer(formatted_chat, return_tensors="pt", add_special_tokens=False
 
 # Completion
 output = model.generate(inputs["input_ids"], max_new_tokens=100, temperature=0.5)
-print(tokenizer.decode(output[0][inputs["input_ids"].shape[1]:], skip_special_tokens=True))
+print(tokenizer.decode(output[0][inputs['input_ids'].size(1):], skip_special_tokens=True))
 """
     stranger.python(code)
     cached = [
