@@ -24,8 +24,7 @@ def generate(runner: Runner, codec: Codec, settings: Generation) -> tuple[Genera
     for _ in range(settings.new_tokens):
         for index, hidden_TD in list(runner.each([texts[at][-runner.context :] for at in open_ones])):
             at = open_ones[index]
-            with torch.inference_mode():
-                logits_V = runner.decoder.logits(hidden_TD[-1:])[0, : codec.vocab_size].double().cpu()
+            logits_V = runner.decoder.logits(hidden_TD[-1:])[0, : codec.vocab_size].double().cpu()
             texts[at] = np.append(texts[at], _choose(logits_V, settings.temperature, draws[at]))
         open_ones = [at for at in open_ones if texts[at][-1] != codec.eos_id]
         if not open_ones:

@@ -78,9 +78,8 @@ def _nats(runner: Runner, documents: Sequence[Ids]) -> list[Nats]:
     found: dict[int, Nats] = {}
     # The last id is a target only.
     for index, hidden_TD in runner.each([document[:-1] for document in documents]):
-        with torch.inference_mode():
-            targets_T = torch.from_numpy(documents[index][1:]).to(hidden_TD.device)
-            found[index] = runner.decoder.token_losses(hidden_TD, targets_T).double().cpu().numpy()
+        targets_T = torch.from_numpy(documents[index][1:]).to(hidden_TD.device)
+        found[index] = runner.decoder.token_losses(hidden_TD, targets_T).double().cpu().numpy()
     return [found[index] for index in range(len(documents))]
 
 

@@ -29,6 +29,9 @@ class Runner:
     """Longest sequence it is given, in tokens."""
     rope_theta: float
 
+    def __post_init__(self) -> None:
+        self.decoder.requires_grad_(False)
+
     def each(self, sequences: Sequence[Ids]) -> Iterator[tuple[int, Tensor]]:
         """(index of a sequence, its hidden states (length, D)), shorter ones first.
 
@@ -49,8 +52,7 @@ class Runner:
         tokens_T = torch.from_numpy(np.concatenate(sequences)).to(device)
         positions_T = torch.cat([torch.arange(length, device=device) for length in lengths])
         cu_seqlens = torch.tensor(np.cumsum([0, *lengths]), dtype=torch.int32, device=device)
-        with torch.inference_mode():
-            hidden_TD = self.decoder(tokens_T, positions_T, cu_seqlens, self.rope_theta, "sdpa")
+        hidden_TD = self.decoder(tokens_T, positions_T, cu_seqlens, self.rope_theta, "sdpa")
         return tuple(hidden_TD.split(lengths))
 
 

@@ -50,10 +50,9 @@ class Model(TemplateLM):
         found: dict[int, tuple[float, bool]] = {}
         for index, hidden_TD in self._runner.each([row[:-1] for row in rows]):
             wanted_C = torch.from_numpy(rows[index][1:][-len(requests[index][2]) :]).to(hidden_TD.device)
-            with torch.inference_mode():
-                logits_CV = self._runner.decoder.logits(hidden_TD[-len(wanted_C) :]).double()
-                chosen_C = logits_CV.log_softmax(-1).gather(-1, wanted_C.unsqueeze(-1))
-                found[index] = float(chosen_C.sum()), bool((logits_CV.argmax(-1) == wanted_C).all())
+            logits_CV = self._runner.decoder.logits(hidden_TD[-len(wanted_C) :]).double()
+            chosen_C = logits_CV.log_softmax(-1).gather(-1, wanted_C.unsqueeze(-1))
+            found[index] = float(chosen_C.sum()), bool((logits_CV.argmax(-1) == wanted_C).all())
         return [found[index] for index in range(len(rows))]
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
