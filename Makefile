@@ -1,8 +1,8 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, bench, ui, lock, clean.
+# The rest is for those who change the code: check, test-all, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check test-all bench ui lock clean
+.PHONY: help setup repro test check test-all ui pictures lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -29,11 +29,13 @@ check: setup
 test-all: setup
 	@$(PYTEST) -m "not gpu"
 
-bench: setup
-	@$(PYTEST) tests/bench
-
 ui: setup
 	@$(BIN)/yulan track ui
+
+# The README's pictures, as the last build drew them.
+pictures: setup
+	@cp artifacts/nano/figures/data/mixes.svg docs/figures/ratios.svg
+	@cp artifacts/nano/figures/data/flow.svg docs/figures/pipeline.svg
 
 # A fresh environment from pyproject.toml alone; `+cpu` and the like are this machine's choice of build, not the lock's.
 lock:
