@@ -47,12 +47,18 @@ class Model(TemplateLM):
     def _loglikelihood_tokens(self, requests: list[Request], **_: Any) -> list[tuple[float, bool]]:
         """(log likelihood of the continuation in nats, whether it is the greedy one); the context is cut on its left."""
         rows = [np.array([*context, *wanted], np.int64)[-self._runner.context - 1 :] for _, context, wanted in requests]
+        # Choices of one token share their input.
+        shared: dict[bytes, list[int]] = {}
+        for index, row in enumerate(rows):
+            shared.setdefault(row[:-1].tobytes(), []).append(index)
+        groups = list(shared.values())
         found: dict[int, tuple[float, bool]] = {}
-        for index, hidden_TD in self._runner.each([row[:-1] for row in rows]):
-            wanted_C = torch.from_numpy(rows[index][1:][-len(requests[index][2]) :]).to(hidden_TD.device)
-            logits_CV = self._runner.decoder.logits(hidden_TD[-len(wanted_C) :]).double()
-            chosen_C = logits_CV.log_softmax(-1).gather(-1, wanted_C.unsqueeze(-1))
-            found[index] = float(chosen_C.sum()), bool((logits_CV.argmax(-1) == wanted_C).all())
+        for number, hidden_TD in self._runner.each([rows[group[0]][:-1] for group in groups]):
+            for index in groups[number]:
+                wanted_C = torch.from_numpy(rows[index][1:][-len(requests[index][2]) :]).to(hidden_TD.device)
+                logits_CV = self._runner.decoder.logits(hidden_TD[-len(wanted_C) :]).double()
+                chosen_C = logits_CV.log_softmax(-1).gather(-1, wanted_C.unsqueeze(-1))
+                found[index] = float(chosen_C.sum()), bool((logits_CV.argmax(-1) == wanted_C).all())
         return [found[index] for index in range(len(rows))]
 
     def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:

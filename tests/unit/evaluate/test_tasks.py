@@ -52,6 +52,15 @@ def test_a_question_longer_than_the_context_loses_its_beginning(runner: Callable
     )
 
 
+def test_choices_that_share_their_input_are_told_apart(runner: Callable[..., Runner], codec: Codec):
+    some = runner(3)
+    letters = [Item(id=f"q{n}", question=f"Which of {n}?\nAnswer:", choices=("x", "y", "z"), answer=n) for n in range(3)]
+    _, rows = ask(some, codec, tasks(), {"numbers": letters})
+    for item, row in zip(letters, rows, strict=True):
+        by_hand = [likelihood(some, codec, item.question, choice) for choice in item.choices]
+        assert row["loglikelihoods"] == pytest.approx(by_hand, rel=1e-5)
+
+
 def test_shots_are_items_that_are_not_asked(runner: Callable[..., Runner], codec: Codec, items: list[Item]):
     some = runner(3, context=500)
     answers, rows = ask(some, codec, tasks(shots=2), {"numbers": items})
