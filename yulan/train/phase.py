@@ -177,7 +177,8 @@ def _outcome(plan: Plan, checkpoints: Path, begin: int, warnings: tuple[str, ...
 
 
 def link_outcome(outcome: Outcome, data: Path) -> None:
-    """Give the kept checkpoints and the logs a second name in an artifact; the run folder stays as it is."""
+    """Make `data` hold second names of the kept checkpoints and the logs, nothing else; the run folder stays as it is."""
+    files.remove(data)
     for each in outcome.kept:
         files.link_tree(each, data / CHECKPOINTS / each.name)
     for name in (METRICS, REPLAY):

@@ -114,6 +114,7 @@ def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(worl
 
 def test_a_finished_run_is_only_linked_again(world: World, undisturbed: Path, tmp_path: Path):
     started = time.monotonic()
+    files.write_text(tmp_path / "data" / "stale", "from a stage that was killed while it linked")
     link_outcome(train_phase(world.plan(STEPS), undisturbed.parent / "run"), tmp_path / "data")
     assert time.monotonic() - started < 2
     assert tree(tmp_path / "data") == tree(undisturbed)

@@ -14,8 +14,9 @@ def ask_kernel() -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel, then look whether `parent` died before it was asked."""
+def die_with_parent() -> None:
+    """Ask the kernel, then look whether the parent died meanwhile."""
+    parent = os.getppid()
     ask_kernel()
     if os.getppid() != parent:
         os._exit(1)

@@ -6,14 +6,11 @@ from pathlib import Path
 
 from yulan import files
 from yulan.errors import YulanError, render
-from yulan.train.launch.guard import ask_kernel
+from yulan.train.launch.guard import die_with_parent
 
 
 def main() -> None:
-    parent = os.getppid()
-    ask_kernel()
-    if os.getppid() != parent or parent == 1:
-        os._exit(1)
+    die_with_parent()
     # After the guard: these imports take seconds.
     from yulan.train.launch.job import FAILURE, read_job
     from yulan.train.loop import train
