@@ -62,3 +62,8 @@ def keyed(key: bytes, data: bytes) -> str:
 def same(one: str, other: str) -> bool:
     """Compare two digests in a time that does not tell where they differ."""
     return hmac.compare_digest(one.encode(), other.encode())
+
+
+def running() -> "hashlib._Hash":
+    """sha256 of what is written piece by piece: `update` it, then ask its `hexdigest`."""
+    return hashlib.sha256()

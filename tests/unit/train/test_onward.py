@@ -119,7 +119,7 @@ def test_another_model_is_refused(pulled: Path):
 
 def test_a_phase_that_does_not_follow_is_refused(pulled: Path):
     folder = find_checkpoint(pulled)
-    with pytest.raises(RecipeError, match="ends phase-01, and phase-03 comes after phase-02"):
+    with pytest.raises(RecipeError, match="the checkpoint ends phase-01, and phase-03 comes after phase-02"):
         require_fitting(folder, read_state(folder), RECIPE, "phase-03", False)
 
 

@@ -64,8 +64,8 @@ def alive(pid: int) -> bool:
         return False
 
 
-def disturb(world: World, run: Path, after: int, strike: Callable[[int, list[int]], None]) -> int:
-    """Start a stage, strike once `after` steps are logged, and return its exit code; no process may live on."""
+def disturb(world: World, run: Path, after: int, strike: Callable[[int, list[int]], None]) -> tuple[int, str]:
+    """Start a stage, strike once `after` steps are logged; no process may live on. Returns: exit code, stderr."""
     command = [sys.executable, str(Path(__file__).with_name("stage.py")), str(world.folder), str(run), str(STEPS), "2"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as stage:
         before = steps_done(run)
@@ -75,12 +75,12 @@ def disturb(world: World, run: Path, after: int, strike: Callable[[int, list[int
         family = descendants(stage.pid)
         assert len(family) == 3, "torchrun and two ranks"
         strike(stage.pid, family)
-        code = stage.wait(60)
+        said = stage.communicate(timeout=60)[1].decode()
     deadline = time.monotonic() + 2
     while any(alive(pid) for pid in family) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not [pid for pid in family if alive(pid)], "orphans"
-    return code
+    return stage.returncode, said
 
 
 def kill_rank(stage: int, family: list[int]) -> None:
@@ -99,15 +99,26 @@ def terminate_stage(stage: int, family: list[int]) -> None:
     os.kill(stage, signal.SIGTERM)
 
 
+def terminate_rank(stage: int, family: list[int]) -> None:
+    os.kill(family[-1], signal.SIGTERM)
+
+
 def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(world: World, undisturbed: Path, tmp_path: Path):
     run = tmp_path / "run"
-    assert disturb(world, run, 3, kill_rank) == 9
-    assert disturb(world, run, 9, kill_launcher) == 9
-    assert disturb(world, run, 17, kill_stage) == -signal.SIGKILL
-    assert disturb(world, run, 27, terminate_stage) == 9
+    for after, strike, message in (
+        (3, kill_rank, "a training process ended with code 1"),
+        (9, kill_launcher, "a training process ended with code -9"),
+        (17, terminate_rank, "training ended before its last step"),
+        (27, terminate_stage, "stopped by SIGTERM"),
+    ):
+        code, said = disturb(world, run, after, strike)
+        assert code == 9
+        assert message in said
+        assert "run the same command again" in said
     stopped = max(steps_in(run / CHECKPOINTS))
     assert stopped < STEPS
     assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"
+    assert disturb(world, run, stopped + 4, kill_stage) == (-signal.SIGKILL, "")
     link_outcome(train_phase(world.plan(STEPS), run), tmp_path / "data")
     assert tree(tmp_path / "data") == tree(undisturbed)
 

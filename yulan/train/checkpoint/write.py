@@ -1,6 +1,5 @@
 """Write a checkpoint: streamed, hashed while written, manifest last, renamed into place; then sweep the old ones."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -91,7 +90,7 @@ class _Hashing:
     """A file that is hashed as it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.sum, self.size = file, hashlib.sha256(), 0
+        self.file, self.sum, self.size = file, digest.running(), 0
 
     def write(self, data: bytes | memoryview) -> None:
         self.file.write(data)
@@ -101,7 +100,7 @@ class _Hashing:
 
 def _write_tensors(path: Path, parameters: Sequence[Parameter], fragment: Fragment, kind: str) -> tuple[dict[str, str], File]:
     """Returns: sha256 of each tensor's bytes, and the file's own."""
-    sums = {p.name: hashlib.sha256() for p in parameters}
+    sums = {p.name: digest.running() for p in parameters}
     with files.open_new(path) as file:
         out = _Hashing(file)
         out.write(_header(parameters))
