@@ -9,9 +9,9 @@ from yulan.errors import StateError
 from yulan.recipe import INIT
 from yulan.train.checkpoint.scan import newest
 from yulan.train.launch.job import CHECKPOINTS, training_keys
+from yulan.train.log import METRICS
 from yulan.train.phase import Outcome, Plan, determinism_of, link_outcome, run_digest, train_phase
 from yulan.train.progress import Progress
-from yulan.train.replay import METRICS
 from yulan.train.spend import require_allowed
 from yulan.train.track import Attempt, Tracker
 

@@ -10,8 +10,8 @@ from yulan.data.order import Order
 from yulan.data.pack import Pack
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job
+from yulan.train.log import TIMING, Log, batch_digest
 from yulan.train.randomness import seed_all
-from yulan.train.replay import TIMING, Log, batch_digest
 from yulan.train.run import Run, metrics_row
 from yulan.train.schedule import learning_rate
 from yulan.train.watch import Stop, Watch

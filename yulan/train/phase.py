@@ -19,7 +19,7 @@ from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
 from yulan.train.launch.torchrun import launch
-from yulan.train.replay import METRICS, REPLAY
+from yulan.train.log import METRICS, REPLAY
 
 LOCK = "lock"
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yulan.train.replay import METRICS, TIMING
+from yulan.train.log import METRICS, TIMING
 
 EVERY = 5.0
 """Seconds between lines."""

@@ -17,8 +17,8 @@ from yulan.train.checkpoint.state import FORMAT, Cursor, State
 from yulan.train.checkpoint.write import retain, write_checkpoint
 from yulan.train.engine import Engine
 from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
+from yulan.train.log import finite
 from yulan.train.randomness import restore_random, save_random
-from yulan.train.replay import finite
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

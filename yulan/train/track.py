@@ -19,8 +19,8 @@ from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.state import read_state
 from yulan.train.launch.job import CHECKPOINTS, training_keys
+from yulan.train.log import METRICS
 from yulan.train.progress import Tail
-from yulan.train.replay import METRICS
 
 BATCH = 250
 """Metrics a call: 40-90 ms; 1,000 take 450."""

@@ -22,8 +22,8 @@ from yulan.train.checkpoint.scan import step_name, steps_in
 from yulan.train.checkpoint.state import read_state
 from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.log import METRICS
 from yulan.train.phase import link_outcome, train_phase
-from yulan.train.replay import METRICS
 
 pytestmark = pytest.mark.slow
 STEPS = 48

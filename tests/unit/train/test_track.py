@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.train.conftest import small_recipe
 from tests.unit.train.test_checkpoint import save
-from tests.unit.train.test_replay_log import fill
+from tests.unit.train.test_log import fill
 from yulan import files, manifest
 from yulan.layout import MANIFEST, Layout
 from yulan.train import track
@@ -19,8 +19,8 @@ from yulan.train.checkpoint.initial import write_initial
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import read_state
 from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.log import METRICS, REPLAY
 from yulan.train.progress import Progress, Tail
-from yulan.train.replay import METRICS, REPLAY
 from yulan.train.track import Attempt, Store, Tracker, rebuild
 
 RECIPE = small_recipe()

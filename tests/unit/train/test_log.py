@@ -6,7 +6,7 @@ import pytest
 from yulan import digest, files
 from yulan.errors import IntegrityError
 from yulan.train.checkpoint.state import GENESIS, Chain
-from yulan.train.replay import METRICS, REPLAY, Log, batch_digest, finite, require_chain
+from yulan.train.log import METRICS, REPLAY, Log, batch_digest, finite, require_chain
 
 BEGIN = Chain(metrics=GENESIS, replay=GENESIS)
 
