@@ -98,3 +98,27 @@ def shrink(folder: Path, moments: Precision, into: Path) -> None:
     work(folder, into, moments)
     before, after = (sum(path.stat().st_size for path in each.iterdir()) for each in (folder, into))
     click.echo(f"{into}: {after:,} bytes of {before:,}")
+
+
+@checkpoint.command("import")
+@click.argument("folder", type=FOLDER)
+@click.option("--into", required=True, type=NEW, help="The new checkpoint folder.")
+@click.option("--phase", required=True, help="The phase of the recipe that the checkpoint lies in.")
+@click.option("--recipe", "name", help="Default: the one in use.")
+@click.option("--at-end", is_flag=True, help="It ends the phase, whatever number its files give to that step.")
+def import_(folder: Path, into: Path, phase: str, name: str | None, at_end: bool) -> None:
+    """Take in a DeepSpeed checkpoint: the universal layout, or its own ZeRO-1 or ZeRO-2 files. Nothing in it is run."""
+    from yulan.layout import find_root
+    from yulan.params import read_params
+    from yulan.recipe import load_recipe
+    from yulan.train.checkpoint.incoming import find, take_in
+    from yulan.train.checkpoint.shrink import require_new
+    from yulan.train.checkpoint.standing import standing
+
+    root = find_root()
+    recipe = load_recipe(root, name or read_params(root).recipe).recipe
+    require_new(into)
+    found = find(folder)
+    state = standing(recipe, phase, found.global_step, found.adam_step, at_end=at_end)
+    take_in(found, state, recipe.model, into)
+    click.echo(f"{into}: step {state.global_step:,} of {phase}, from {found.layout} files of step {found.global_step:,}")

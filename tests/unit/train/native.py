@@ -1,0 +1,30 @@
+"""Load a checkpoint and save it as DeepSpeed does by itself, for each ZeRO stage: `torchrun native.py JOB INTO STAGES`."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch.distributed as dist
+
+from yulan.train.engine import Engine, connect
+from yulan.train.launch.job import read_job
+from yulan.train.run import Run
+
+WHOLE = {"universal_checkpoint_version": 0.2, "tp_replicated_parameter_patterns": [".*"]}
+"""Nothing is cut by tensor parallelism. Without this hint `ds_to_universal` 0.19.8 fails at parameters without axes."""
+
+
+def main() -> None:
+    job, into = read_job(Path(sys.argv[1])), Path(sys.argv[2])
+    connect(job.profile)
+    for stage in map(int, sys.argv[3].split(",")):
+        profile = replace(job.profile, processes=dist.get_world_size(), zero=stage)
+        engine = Engine(job.recipe, job.section, profile)
+        state = Run(job=replace(job, profile=profile), engine=engine).restore()
+        engine.engine.global_steps = state.global_step
+        engine.engine.save_checkpoint(str(into / f"zero{stage}"), client_state={"universal_checkpoint_info": WHOLE})
+    dist.barrier()
+
+
+if __name__ == "__main__":
+    main()
