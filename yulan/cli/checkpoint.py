@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from yulan.train.checkpoint.state import Precision
+from yulan.train.checkpoint.state import Precision, Target
 from yulan.train.checkpoint.table import Kept
 
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -122,3 +122,15 @@ def import_(folder: Path, into: Path, phase: str, name: str | None, at_end: bool
     state = standing(recipe, phase, found.global_step, found.adam_step, at_end=at_end)
     take_in(found, state, recipe.model, into)
     click.echo(f"{into}: step {state.global_step:,} of {phase}, from {found.layout} files of step {found.global_step:,}")
+
+
+@checkpoint.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--to", "target", required=True, type=click.Choice(["universal", "dcp", "hf-trainer"]), help="Whose files.")
+@click.option("--into", required=True, type=NEW, help="A new folder, not below artifacts/: these tools want pickles.")
+def export(folder: Path, target: Target, into: Path) -> None:
+    """Write checkpoint FOLDER as DeepSpeed, torch.distributed.checkpoint or the Hugging Face Trainer take it up."""
+    from yulan.train.checkpoint.outgoing import export as work
+
+    work(folder, into, target)
+    click.echo(f"{into}: {sum(path.stat().st_size for path in into.rglob('*') if path.is_file()):,} bytes")
