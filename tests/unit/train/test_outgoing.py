@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from torch.serialization import get_unsafe_globals_in_checkpoint
 
-from tests.unit.train.conftest import ROOT, World
+from tests.unit.train.conftest import ROOT, World, small_recipe
 from yulan import files
 from yulan.cli import main
 from yulan.errors import StateError
@@ -126,3 +127,21 @@ def test_the_command_says_how_much_it_wrote(trained: Path, tmp_path: Path):
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 0
     assert done.stdout.endswith(" bytes\n")
+
+
+@pytest.mark.large
+def test_carrying_a_checkpoint_takes_a_buffer_of_memory_and_not_the_model(tmp_path: Path):
+    recipe = small_recipe()
+    wide = {"vocab_size": 2000, "hidden_size": 512, "layers": 4, "heads": 8, "kv_heads": 8, "head_dim": 64, "ffn_size": 2048}
+    model = replace(recipe.model, **wide)
+    state = standing(replace(recipe, model=model), "phase-01", 4, 4, at_end=False)
+    sizes = {p.name: p.size for p in parameters(model)}
+    folder = tmp_path / "step"
+    write_checkpoint(folder, state, parameters(model), lambda name, _: (0, torch.full((sizes[name],), 0.5)))
+    script, own = str(Path(__file__).with_name("carry.py")), {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, script, str(folder), str(tmp_path)]
+    done = subprocess.run(words, env=os.environ | own, capture_output=True, text=True, check=True)
+    told, whole = json.loads(done.stdout), sum(path.stat().st_size for path in folder.iterdir())
+    assert whole > 200_000_000
+    # Most of it is libraries that the first use imports (dcp); the largest tensor has 4 MB.
+    assert max(told.values()) < 64_000_000, told

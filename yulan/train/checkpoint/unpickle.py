@@ -1,7 +1,7 @@
 """Other people's torch files, read without running what is in them. The only place that unpickles anything.
 
 A torch file is a zip of one pickle and raw numbers. The pickle may name classes and functions, and naming is running:
-so its names are listed first, and none is looked up but torch's own short list (`weights_only`) and three of DeepSpeed,
+so its names are listed first, and none is looked up but torch's own short list (`weights_only`) and four of DeepSpeed,
 for which inert things stand in. DeepSpeed itself is never imported here.
 """
 
