@@ -8,6 +8,7 @@ rounding makes of nothing is the gap of a run whose sums are taken by two thread
 
 import argparse
 import statistics
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ ROW = "{:24} {:>12} {:>10} {:>10} {:>10} {:>10}"
 
 def starts(begin: Path, into: Path) -> dict[str, Path]:
     """The same checkpoint with its moments kept in each way."""
-    made = {"fp32": begin, "fp32, two threads": begin}
+    made = {"fp32": begin}
     for precision in KEPT:
         made[precision] = into / precision
         if not made[precision].exists():
@@ -40,11 +41,13 @@ def starts(begin: Path, into: Path) -> dict[str, Path]:
     found = read_checkpoint(begin)
     for name, state in (("zeroed", found.state), ("zeroed, warmed up again", replace(found.state, global_step=0, tokens=0))):
         made[name] = into / name.replace(", ", "-").replace(" ", "-")
+        if made[name].exists():
+            continue
         bare = replace(state, adam_step=0, fresh_optimizer=True)
         write_checkpoint(
             made[name], bare, parameters(found.model), lambda each, _: (0, found.tensor(each).reshape(-1)), moments=None
         )
-    return made
+    return made | {"fp32, two threads": begin}
 
 
 def losses(name: str, start: Path, layout: Layout, recipe: Recipe, into: Path) -> list[float]:
@@ -79,6 +82,7 @@ def main() -> None:
         raise SystemExit("phase-01 is not there: dvc pull train@phase-01, or make repro")
     told, sizes = {}, {}
     for name, start in starts(begin, asked.into / "starts").items():
+        print(f"{name} ...", file=sys.stderr)
         told[name] = losses(name, start, layout, recipe, asked.into / "runs" / start.name / name.replace(" ", "-"))
         sizes[name] = manifest.read(start / MANIFEST).size
     print(ROW.format("moments", "bytes", "loss", "gap", "first 20", "last 50"))

@@ -1,4 +1,4 @@
-"""Load a checkpoint and save it as DeepSpeed does by itself, for each ZeRO stage: `torchrun native.py JOB INTO STAGES`."""
+"""Load a checkpoint and save it as DeepSpeed does by itself: `torchrun native.py JOB INTO 1,2-bf16`, stages and precisions."""
 
 import sys
 from dataclasses import replace
@@ -17,12 +17,13 @@ WHOLE = {"universal_checkpoint_version": 0.2, "tp_replicated_parameter_patterns"
 def main() -> None:
     job, into = read_job(Path(sys.argv[1])), Path(sys.argv[2])
     connect(job.profile)
-    for stage in map(int, sys.argv[3].split(",")):
-        profile = replace(job.profile, processes=dist.get_world_size(), zero=stage)
+    for word in sys.argv[3].split(","):
+        stage, _, precision = word.partition("-")
+        profile = replace(job.profile, processes=dist.get_world_size(), zero=int(stage), precision=precision or "fp32")
         engine = Engine(job.recipe, job.section, profile)
         state = Run(job=replace(job, profile=profile), engine=engine).restore()
         engine.engine.global_steps = state.global_step
-        engine.engine.save_checkpoint(str(into / f"zero{stage}"), client_state={"universal_checkpoint_info": WHOLE})
+        engine.engine.save_checkpoint(str(into / f"zero{word}"), client_state={"universal_checkpoint_info": WHOLE})
     dist.barrier()
 
 

@@ -58,13 +58,13 @@ def theirs(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     job = json.loads((folder / "run" / JOB).read_text())
     (folder / "run" / JOB).write_text(json.dumps(job | {"start": str(folder / "ours")}))
     launch = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", "--nproc-per-node=2"]
-    run(*launch, Path(__file__).with_name("native.py"), folder / "run" / JOB, folder, "1,2")
+    run(*launch, Path(__file__).with_name("native.py"), folder / "run" / JOB, folder, "1,2,2-bf16")
     run("-c", CONVERT, folder, 1, 2)
     return folder
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["zero1", "zero2", "universal1", "universal2"])
+@pytest.mark.parametrize("name", ["zero1", "zero2", "zero2-bf16", "universal1", "universal2"])
 def test_a_deepspeed_checkpoint_becomes_ours_bit_for_bit(theirs: Path, tmp_path: Path, name: str):
     found = find(theirs / name)
     state = standing(RECIPE, "phase-01", found.global_step, found.adam_step, at_end=False)
@@ -77,6 +77,18 @@ def test_a_deepspeed_checkpoint_becomes_ours_bit_for_bit(theirs: Path, tmp_path:
     made = manifest.read(tmp_path / "in" / MANIFEST)
     assert made.summary["imported"] == {"layout": name[:-1] if "universal" in name else "zero", "global_step": 4}
     assert list(made.inputs) == [made.summary["imported"]["layout"]]
+
+
+@pytest.mark.slow
+def test_training_on_from_an_import_is_training_on_from_ours_bit_for_bit(world: World, theirs: Path, tmp_path: Path):
+    found = find(theirs / "universal2")
+    take_in(found, standing(RECIPE, "phase-01", 4, found.adam_step, at_end=False), RECIPE.model, tmp_path / "in")
+    ends = []
+    for name, parent in (("ours", theirs / "ours"), ("theirs", tmp_path / "in")):
+        outcome = train_phase(world.plan(6, parent=parent), tmp_path / name)
+        ends.append((outcome.state.trajectory, outcome.state.cursor, read_tensors(outcome.kept[-1])))
+    assert [trajectory for trajectory, *_ in ends] == ["EXACT", "CLOSE"]
+    assert ends[0][1:] == ends[1][1:]
 
 
 @pytest.mark.slow
@@ -116,6 +128,12 @@ def test_the_published_layout_is_read_without_steps_of_its_own(tmp_path: Path):
     stored = torch.load(place / "zero" / "model.norm.weight" / "exp_avg.pt")["param"]
     rows = {(row.set, row.name): row.sha256 for row in read_tensors(tmp_path / "in").tensors}
     assert rows["exp_avg", "model.norm.weight"] == digest.of_bytes(stored.numpy().tobytes())
+
+
+def test_a_fused_adam_counts_its_steps_in_its_groups(tmp_path: Path):
+    place = universal(tmp_path / "hub")
+    torch.save({"param_groups": [{"step": 17}]}, place / "zero" / "optimizer_state.pt")
+    assert find(tmp_path / "hub").adam_step == 17
 
 
 class Canary:
@@ -231,7 +249,8 @@ def test_files_that_tell_no_step_or_hold_no_zero_states_are_refused(tmp_path: Pa
     with pytest.raises(IntegrityError, match="holds no ZeRO-1 or ZeRO-2 states"):
         find(tmp_path / "zero3")
     (tmp_path / "zero4").mkdir()
-    told = {"single_partition_of_fp32_groups": [1], "base_optimizer_state": {"state": 3}, "param_slice_mappings": [{"a": 2}]}
+    states = {"state": 3, "param_groups": []}
+    told = {"single_partition_of_fp32_groups": [1], "base_optimizer_state": states, "param_slice_mappings": [{"a": 2}]}
     torch.save({"optimizer_state_dict": told}, tmp_path / "zero4" / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
     torch.save({"global_steps": 4}, tmp_path / "zero4" / MODEL_STATES)
     with pytest.raises(IntegrityError, match="is not what DeepSpeed saves"):

@@ -79,9 +79,13 @@ class Universal:
         return {path.name for path in self.folder.iterdir() if path.is_dir()}
 
     def adam_step(self, first: str) -> int | None:
-        path = self.folder / first / "step.pt"
+        path, common = self.folder / first / "step.pt", self.folder / "optimizer_state.pt"
         with _sound(path):
-            return int(read_torch(path)) if path.is_file() else None
+            if path.is_file():
+                return int(read_torch(path))
+            # FusedAdam counts in its groups.
+            step = read_torch(common)["param_groups"][0].get("step") if common.is_file() else None
+            return None if step is None else int(step)
 
     def tensor(self, name: str, kind: str) -> Tensor | None:
         path = self.folder / name / f"{'fp32' if kind == KINDS[0] else kind}.pt"
@@ -102,6 +106,7 @@ class Zero:
                     {
                         KINDS[0]: told["single_partition_of_fp32_groups"],
                         "state": told["base_optimizer_state"]["state"],
+                        "groups": told["base_optimizer_state"]["param_groups"],
                         "pieces": told["param_slice_mappings"],
                     }
                 )
@@ -118,7 +123,7 @@ class Zero:
 
     def adam_step(self, first: str) -> int | None:
         with _sound(self.folder):
-            step = self.ranks[0]["state"].get(0, {}).get("step")
+            step = self.ranks[0]["state"].get(0, {}).get("step", self.ranks[0]["groups"][0].get("step"))
             return None if step is None else int(step)
 
     def tensor(self, name: str, kind: str) -> Tensor | None:
