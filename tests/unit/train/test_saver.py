@@ -1,4 +1,4 @@
-"""Saving behind the training, on one process; test_run.py has it on two, killed at every level."""
+"""Saving behind the training; test_run.py kills it at every level."""
 
 import threading
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.unit.train.conftest import World
 from tests.unit.train.test_checkpoint import PARAMETERS, RECIPE, numbers
 from yulan import files
 from yulan.errors import ResourceError
@@ -16,6 +17,14 @@ from yulan.train.checkpoint.saver import Saver
 from yulan.train.checkpoint.scan import newest, step_name
 from yulan.train.checkpoint.state import State, read_state
 from yulan.train.checkpoint.write import write_checkpoint
+from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.log import METRICS
+from yulan.train.phase import train_phase
+
+FULL = """import shutil
+shutil.disk_usage = lambda folder: type("Usage", (), {"free": 10})
+"""
+"""What a rank imports before all else, on a disk that is full."""
 
 
 @pytest.fixture
@@ -97,3 +106,18 @@ def test_a_step_does_not_wait_for_a_save(tmp_path: Path, state: State):
     training.gate.set()
     training.saver.wait()
     assert newest(tmp_path)[0] == tmp_path / step_name(1)
+
+
+@pytest.mark.slow
+def test_a_run_whose_save_fails_ends_by_name_and_leaves_the_checkpoint_before(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    run = tmp_path / "run"
+    before = train_phase(world.plan(4), run).kept[-1]
+    files.write_text(tmp_path / "full" / "sitecustomize.py", FULL)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "full"))
+    with pytest.raises(ResourceError, match="bytes are needed and 10 are free"):
+        train_phase(world.plan(20), run)
+    assert newest(run / CHECKPOINTS) == (before, [])
+    # Six is the first that is saved; the step after it, or the one after that, says what became of it.
+    assert 6 <= len(files.complete_rows(run / METRICS)) < 10

@@ -119,7 +119,7 @@ class Zero:
 
     def names(self) -> set[str]:
         with _sound(self.folder):
-            return {name for rank in self.ranks for group in rank["pieces"] for name in group}
+            return {str(name) for rank in self.ranks for group in rank["pieces"] for name in group}
 
     def adam_step(self, first: str) -> int | None:
         with _sound(self.folder):
