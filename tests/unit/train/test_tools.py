@@ -196,3 +196,33 @@ def test_what_cannot_be_shrunk_is_refused(tmp_path: Path, state: State):
     folder = save(tmp_path / "a", state, moments(4))
     with pytest.raises(StateError, match="something lies there already"):
         shrink(folder, tmp_path / "bare", "bf16")
+
+
+def resealed(folder: Path, name: str, value: torch.Tensor, file: str = "exp_avg-00001-of-00001.safetensors") -> Path:
+    """One tensor changed under a manifest that says so: forged, not damaged."""
+    found = load_file(folder / file) | {name: value}
+    save_file(found, folder / file, metadata={"format": "pt"})
+    told = manifest.read(folder / MANIFEST)
+    manifest.write(folder / MANIFEST, replace(told, files=manifest.survey(folder, but=frozenset({MANIFEST}))))
+    require_whole(folder)
+    return folder
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path, state: State):
+    made = moments(4)
+    for at, value in (("a", torch.ones(32, dtype=torch.float64)), ("b", torch.ones(31)), ("c", torch.ones(32).bfloat16())):
+        folder = resealed(save(tmp_path / at, state, made), "model.norm.weight", value)
+        with pytest.raises(IntegrityError, match=r"which tensors.json does not say"):
+            read_checkpoint(folder).tensor("model.norm.weight", "exp_avg")
+    shrink(save(tmp_path / "d", state, made), tmp_path / "e", "fp8")
+    table = json.loads((tmp_path / "e" / "tensors.json").read_text())
+    table["tensors"] = [row for row in table["tensors"] if row["set"] != "exp_avg_scale"]
+    (tmp_path / "e" / "tensors.json").write_text(json.dumps(table))
+    with pytest.raises(IntegrityError, match=r"exp_avg_scale of model\.norm\.weight is not there"):
+        read_checkpoint(tmp_path / "e").tensor("model.norm.weight", "exp_avg")
+
+
+def test_a_state_that_tells_no_model_cannot_be_copied(tmp_path: Path, state: State):
+    folder = save(tmp_path / "a", replace(state, keys={"seed": 1}), moments(4))
+    with pytest.raises(IntegrityError, match="tells no model in its keys"):
+        shrink(folder, tmp_path / "b", "bf16")

@@ -14,8 +14,10 @@ from yulan.model.shape import Parameter
 from yulan.recipe.model import Model
 from yulan.schema import structure
 from yulan.train.checkpoint.codec import SCALE, blocks, decode
-from yulan.train.checkpoint.state import State, read_state, read_tensors
+from yulan.train.checkpoint.state import STATE, State, TensorRow, read_state, read_tensors
 from yulan.train.checkpoint.stream import KINDS
+
+TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +28,7 @@ class Checkpoint:
     state: State
     files: dict[tuple[str, str], Path]
     """(set, tensor name) -> file."""
+    rows: dict[tuple[str, str], TensorRow]
     opened: dict[Path, Any]
 
     @property
@@ -37,22 +40,39 @@ class Checkpoint:
         stored = self._stored(name, kind)
         if stored.dtype == torch.float32:
             return stored
-        return decode(kind, stored, self._stored(name, kind + SCALE) if (kind + SCALE, name) in self.files else None)
+        return decode(kind, stored, self._stored(name, kind + SCALE) if stored.dtype == torch.float8_e4m3fn else None)
 
     def _stored(self, name: str, kind: str) -> Tensor:
-        path = self.files[kind, name]
+        if (kind, name) not in self.files:
+            raise IntegrityError(f"{kind} of {name} is not there", where=self.folder, cure="Fetch the checkpoint again")
+        path, row = self.files[kind, name], self.rows[kind, name]
         try:
             if path not in self.opened:
                 self.opened[path] = safe_open(path, framework="pt")
             found: Tensor = self.opened[path].get_tensor(name)
         except (SafetensorError, OSError) as error:
             raise IntegrityError(f"cannot be read ({error})", where=path, cure="Fetch the checkpoint again") from None
+        narrow = kind in KINDS[1:]
+        if found.dtype != (TYPES[row.dtype] if narrow else torch.float32) or tuple(found.shape) != row.shape:
+            raise IntegrityError(
+                f"{name} is {found.dtype} {list(found.shape)}, which tensors.json does not say",
+                where=path,
+                cure="Do not use this checkpoint: its files do not belong together",
+            )
         return found
 
     @property
     def model(self) -> Model:
-        """Its shape, as its own state tells."""
-        return structure(self.state.keys["model"], Model)
+        """Its shape, as its own state tells.
+
+        Raises: IntegrityError: it tells none.
+        """
+        try:
+            return structure(self.state.keys["model"], Model)
+        except (KeyError, TypeError, ValueError):
+            raise IntegrityError(
+                "tells no model in its keys", where=self.folder / STATE, cure="Name a checkpoint that a recipe made"
+            ) from None
 
 
 def read_checkpoint(folder: Path, parameters: Sequence[Parameter] | None = None) -> Checkpoint:
@@ -78,5 +98,6 @@ def read_checkpoint(folder: Path, parameters: Sequence[Parameter] | None = None)
         folder=folder,
         state=read_state(folder),
         files={(row.set, row.name): folder / row.file for row in rows},
+        rows={(row.set, row.name): row for row in rows},
         opened={},
     )
