@@ -28,6 +28,14 @@ class Mix:
         """Whole tokens for each source; they sum to `budget`."""
         return allocate({name: part.weight for name, part in self.sources.items()}, budget)
 
+    def require_sum(self, where: str) -> None:
+        """Raises: RecipeError: the weights do not sum to the total."""
+        parts = sum(part.weight for part in self.sources.values())
+        if parts != self.total:
+            raise RecipeError(
+                f"the weights sum to {parts}, not to {self.total}", where=where, cure="Correct a weight or the total"
+            )
+
 
 def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:
     """Divide `budget` tokens by largest remainder.
@@ -46,9 +54,5 @@ def load_mix(path: Path) -> Mix:
     raw = load_yaml(path)
     check(raw, "mix", path)
     mix = structure(raw, Mix)
-    parts = sum(part.weight for part in mix.sources.values())
-    if parts != mix.total:
-        raise RecipeError(
-            f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total"
-        )
+    mix.require_sum(f"{path}: $.total")
     return mix

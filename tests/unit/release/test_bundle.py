@@ -50,6 +50,13 @@ def test_every_revision_lists_its_files(small: Path):
             assert check(folder).differences == ()
 
 
+def test_a_states_revision_has_the_tokenizer_that_its_weights_learned(small: Path):
+    for revision in (STABLE, FINAL):
+        states, model = small / "states" / revision / "tokenizer", small / "model" / revision
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            assert (states / name).read_bytes() == (model / name).read_bytes()
+
+
 def test_the_text_of_others_is_not_in_the_data(small: Path):
     tables = {name for name in contents(small / "data" / "main") if name.endswith(".parquet")}
     made = {"synthetic/rejected.parquet", "synthetic/sums/00000.parquet"}
