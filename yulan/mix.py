@@ -19,7 +19,9 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mix:
+class Portions:
+    """Sources and what each gives of a whole."""
+
     total: int
     """What the weights sum to; the phase's budget is divided in the same proportions."""
     sources: Mapping[str, Part]
@@ -32,9 +34,13 @@ class Mix:
         """Raises: RecipeError: the weights do not sum to the total."""
         parts = sum(part.weight for part in self.sources.values())
         if parts != self.total:
-            raise RecipeError(
-                f"the weights sum to {parts}, not to {self.total}", where=where, cure="Correct a weight or the total"
-            )
+            what = f"the weights sum to {parts}, not to {self.total}"
+            raise RecipeError(what, where=where, cure="Correct a weight or the total")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mix(Portions):
+    """A file in a recipe's mixes/."""
 
 
 def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:

@@ -8,7 +8,7 @@ import yaml
 
 from yulan import files
 from yulan.errors import RecipeError
-from yulan.mix import Mix
+from yulan.mix import Portions
 from yulan.recipe import INIT, Anneal, Phase, Recipe, Schedule
 from yulan.recipe.training import Checkpoints
 from yulan.schema import check, load_yaml, plain, structure
@@ -41,7 +41,7 @@ class PhaseFile:
     batch: int
     grid: int
     checkpoints: Checkpoints
-    mix: Mix
+    mix: Portions
 
     def __post_init__(self) -> None:
         for key, regime in (("warmup", "rewarm"), ("decay", "anneal")):
@@ -99,9 +99,15 @@ def extend(recipe: Recipe, state: State, file: PhaseFile, where: Path) -> Recipe
         _require_following(recipe, state, file)
         phases = {name: recipe.phases[name] for name in recipe.path(file.after)} if file.after != INIT else {}
         if phases:
-            last = phases[file.after]
             # A checkpoint may stand in the middle of its phase: the path is as long as it was walked.
-            phases[file.after] = replace(last, tokens=(begin - recipe.start(file.after)) * last.step_tokens)
+            walked, last = begin - recipe.start(file.after), phases[file.after]
+            if walked < 1:
+                raise RecipeError(
+                    f"the checkpoint stands at step {begin}, before its recipe begins {file.after}",
+                    where="$.after",
+                    cure="Take a checkpoint that its own recipe leads to",
+                )
+            phases[file.after] = replace(last, tokens=walked * last.step_tokens)
         warmup = recipe.schedule.warmup if file.warmup is None else file.warmup
         phase = file.phase(begin)
         phase.require_sound(file.name)
@@ -112,7 +118,7 @@ def extend(recipe: Recipe, state: State, file: PhaseFile, where: Path) -> Recipe
             phases={**phases, file.name: phase},
         )
     except RecipeError as error:
-        told = str(error.where).replace(f"$.phases.{file.name}.", "$.")
+        told = str(error.where).replace(f"$.phases.{file.name}.", "$.").replace("$.schedule.", "$.")
         raise RecipeError(error.what, where=f"{where}: {told}", cure=error.cure) from None
 
 
@@ -124,7 +130,7 @@ def _require_following(recipe: Recipe, state: State, file: PhaseFile) -> None:
             where="$.after",
             cure=f"Write {ended}, or take a checkpoint of {file.after}",
         )
-    if file.name in recipe.phases:
+    if file.name in (INIT, *recipe.phases):
         raise RecipeError(f"the path has a phase {file.name} already", where="$.name", cure="Choose another name")
     if file.regime == "rewarm":
         return
@@ -143,11 +149,10 @@ def _require_following(recipe: Recipe, state: State, file: PhaseFile) -> None:
 
 
 def write_recipe(recipe: Recipe, file: PhaseFile, folder: Path) -> None:
-    """`recipes/<name>/recipe.yaml` and its mix below `folder`: what a later command goes on from."""
-    place = folder / "recipes" / recipe.name
-    head = "# Written by `yulan continue`: the path that was walked, and the phase that was brought.\n"
-    files.write_text(place / "recipe.yaml", head + _yaml(plain(recipe)))
-    files.write_text(place / "mixes" / f"{file.name}.yaml", _yaml(plain(file.mix)))
+    """`recipes/<name>/recipe.yaml`, from which a later command goes on, and the phase as it was brought."""
+    head = "# Written by `yulan continue`: the path that was walked, and at its end the phase that was brought.\n"
+    files.write_text(folder / "recipes" / recipe.name / "recipe.yaml", head + _yaml(plain(recipe)))
+    files.write_text(folder / "phase.yaml", _yaml(plain(file)))
 
 
 def _yaml(value: object) -> str:
