@@ -53,7 +53,10 @@ class PhaseFile:
                 )
 
     def phase(self, begin: int) -> Phase:
-        """As a recipe has it, beginning after global step `begin`."""
+        """As a recipe has it, beginning after global step `begin`.
+
+        Raises: RecipeError: the phase contradicts itself.
+        """
         made = Phase(
             after=self.after,
             regime=REGIMES[self.regime],
@@ -66,6 +69,7 @@ class PhaseFile:
             checkpoints=self.checkpoints,
             anneal=None,
         )
+        made.require_sound(self.name)
         if self.decay is None:
             return made
         if self.decay > made.steps:
@@ -110,7 +114,6 @@ def extend(recipe: Recipe, state: State, file: PhaseFile, where: Path) -> Recipe
             phases[file.after] = replace(last, tokens=walked * last.step_tokens)
         warmup = recipe.schedule.warmup if file.warmup is None else file.warmup
         phase = file.phase(begin)
-        phase.require_sound(file.name)
         return replace(
             recipe,
             name=f"{recipe.name}-{file.name}",
