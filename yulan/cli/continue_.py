@@ -21,7 +21,7 @@ Look = Callable[[], None]
 @click.option(
     "--data", multiple=True, metavar="[SOURCE=]PATH", help="Your text: JSONL (.gz, .zst), Parquet or a data set's folder."
 )
-@click.option("--text-column", default="text", show_default=True, help="Key or column that holds the text.")
+@click.option("--text-column", multiple=True, metavar="[SOURCE=]NAME", help="Key or column of the text; without it `text`.")
 @click.option("--licence", multiple=True, metavar="[SOURCE=]SPDX", help="Of your text, for the record; unknown unless told.")
 @click.option(
     "--tokenizer",
@@ -39,7 +39,7 @@ def continue_(
     phase: str | None,
     phase_file: Path | None,
     data: tuple[str, ...],
-    text_column: str,
+    text_column: tuple[str, ...],
     licence: tuple[str, ...],
     tokenizer: Path | None,
     profile: str | None,
@@ -96,7 +96,7 @@ def _with_own(
     folder: Path,
     phase_file: Path,
     data: tuple[str, ...],
-    column: str,
+    column: tuple[str, ...],
     licence: tuple[str, ...],
     tokenizer: Path | None,
     profile: str | None,
@@ -115,16 +115,23 @@ def _with_own(
         known = ", ".join(profile_names())
         raise StateError("no machine is named", where="--profile", cure=f"Choose one of: {known}, or a file of your own")
     sources = list(file.mix.sources)
+    given = _named(data, sources, "--data")
+    columns = _columns(column, given)
     brought = Brought(
         file=file,
         path=phase_file,
-        data={name: Given(path=Path(path), column=column) for name, path in _named(data, sources, "--data").items()},
+        data={name: Given(path=Path(path), column=columns[name]) for name, path in given.items()},
         licences=_named(licence, sources, "--licence"),
         tokenizer=tokenizer,
     )
     into = into or Path(file.name)
     look = Progress(into, file.name, steps or file.tokens // (file.batch * file.context)).look
-    return continue_with(folder, into, brought, load_profile(profile), steps=steps, fresh_optimizer=fresh_optimizer, look=look)
+    machine = load_profile(profile)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    return continue_with(folder, into, brought, machine, steps=steps, fresh_optimizer=fresh_optimizer, say=say, look=look)
 
 
 def _named(words: Iterable[str], sources: list[str], option: str) -> dict[str, str]:
@@ -140,3 +147,13 @@ def _named(words: Iterable[str], sources: list[str], option: str) -> dict[str, s
             raise click.UsageError(f"{option} is given twice for the source {name}.")
         found[name] = value
     return found
+
+
+def _columns(words: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
+    """The column of each source: its own, or else the one that is named for all."""
+    told = [word.partition("=") for word in words]
+    own = {name: column for name, _, column in told if column and name in sources}
+    common = [name + cut + column for name, cut, column in told if name not in own]
+    if len(common) > 1:
+        raise click.UsageError(f"--text-column names {common[0]} and {common[1]} for all sources.")
+    return {name: own.get(name, *common or ["text"]) for name in sources}

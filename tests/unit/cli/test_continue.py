@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from tests.unit.train.states import PHASE
 from yulan.cli import main
-from yulan.cli.continue_ import _named
+from yulan.cli.continue_ import _columns, _named
 
 OWN = ["--phase-file", "phase.yaml"]
 
@@ -48,3 +49,10 @@ def test_a_path_alone_is_the_only_sources_and_a_path_may_have_an_equals_sign(des
     assert _named(["a=b.jsonl"], ["notes"], "--data") == {"notes": "a=b.jsonl"}
     assert _named(["MIT"], ["notes"], "--licence") == {"notes": "MIT"}
     assert _named(["notes=a=b.jsonl", "wiki=c"], ["notes", "wiki"], "--data") == {"notes": "a=b.jsonl", "wiki": "c"}
+
+
+def test_a_column_is_a_sources_own_or_that_of_all():
+    assert _columns([], ["notes", "wiki"]) == {"notes": "text", "wiki": "text"}
+    assert _columns(["body", "wiki=abstract"], ["notes", "wiki"]) == {"notes": "body", "wiki": "abstract"}
+    with pytest.raises(click.UsageError, match="--text-column names body and content for all sources"):
+        _columns(["body", "content"], ["notes"])

@@ -62,7 +62,7 @@ def make(path: Path, texts: list[str] = TEXTS) -> Path:
 
 def written(path: Path, into: Path, column: str = "text") -> dict[str, str]:
     given = {"mine": Given(path=path, column=column)}
-    write_own(given, survey(given), into / "texts", into / "data")
+    write_own(given, survey(given), into / "texts", into / "data", lambda line: None)
     return {i: t for ids, texts in read_documents(into / "texts", "mine") for i, t in zip(ids, texts, strict=True)}
 
 
@@ -205,7 +205,7 @@ import re, sys
 from pathlib import Path
 from yulan.data.own.write import Given, survey, write_own
 given = {"mine": Given(path=Path(sys.argv[1]), column="text")}
-write_own(given, survey(given), Path(sys.argv[2]) / "texts", Path(sys.argv[2]) / "data")
+write_own(given, survey(given), Path(sys.argv[2]) / "texts", Path(sys.argv[2]) / "data", print)
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 """Prints the peak of the resident set, KiB; rusage would count the process that it was forked from."""
@@ -223,5 +223,5 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path):
             file.write(json.dumps({"text": "w" * (megabytes << 20)}) + "\n")
         told = [sys.executable, "-c", MEMORY, str(tmp_path / "big.jsonl"), str(tmp_path / f"out-{megabytes}")]
         done = subprocess.run(told, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout) >> 10)
+        peaks.append(int(done.stdout.split()[-1]) >> 10)
     assert peaks[1] - peaks[0] < 50, f"peaks of {peaks} MB"

@@ -62,7 +62,7 @@ def make_data(folder: Path) -> dict[str, Given]:
 def go_on(folder: Path, into: Path, path: Path, data: dict[str, Given], processes: int = 1, **changed: Any) -> Outcome:
     brought = Brought(file=load_phase(path), path=path, data=data, licences={"notes": "CC0-1.0"}, tokenizer=None)
     brought = replace(brought, **{key: changed.pop(key) for key in ("licences", "tokenizer") if key in changed})
-    told = {"steps": None, "fresh_optimizer": False, "look": lambda: None} | changed
+    told = {"steps": None, "fresh_optimizer": False, "say": lambda line: None, "look": lambda: None} | changed
     return continue_with(folder, into, brought, profile(processes), **told)
 
 
@@ -109,9 +109,11 @@ def test_the_same_command_again_trains_nothing_and_after_more_steps_goes_on(
     assert go_on(states, out, path, data, processes=2).state.global_step == 100
     assert load_json(out / "continued.json")["trajectory"] == "CLOSE"
     assert (out / "shards" / "data" / "notes" / "train" / "tokens-00000.bin").stat().st_mtime_ns == tokens
+    with pytest.raises(StateError, match=r"holds a run of another phase; changed: decay, rope_theta"):
+        go_on(states, out, write(decay=2, rope_theta=9.0), data)
     write_lines(data["notes"].path, texts(41))
     with pytest.raises(StateError, match=r"holds a run on other data; changed: text/notes"):
-        go_on(states, out, path, data)
+        go_on(states, out, write(), data)
 
 
 @pytest.mark.slow
@@ -139,6 +141,13 @@ def test_without_optimizer_files_it_is_refused_before_anything_is_written(write:
     with pytest.raises(StateError, match="holds no optimizer states"):
         go_on(bare, tmp_path / "out", write(), data)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_holds_anything_else_is_left_alone(states: Path, write: Write, data: dict[str, Given], tmp_path: Path):
+    with pytest.raises(StateError, match="holds files of others"):
+        go_on(states, tmp_path, write(), data)
+    with pytest.raises(StateError, match="is or lies in the folder that is gone on from"):
+        go_on(states, states / "mine", write(), data)
 
 
 def test_a_stable_phase_stays_at_the_rate(state: State, write: Write):

@@ -1,7 +1,7 @@
 """Own text as the stage before the shards hands it on, what it was read from, and what could not be taken."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from yulan.errors import DataError
 from yulan.manifest import File
 from yulan.schema import check, load_json, plain, structure
 
+Say = Callable[[str], None]
 OWN, REJECTS = "own.json", "rejects.jsonl"
 
 
@@ -83,23 +84,28 @@ def survey(given: Mapping[str, Given]) -> dict[str, Origin]:
     return {name: Origin(column=given[name].column, files=each.survey(), left_out=each.left_out) for name, each in found.items()}
 
 
-def write_own(given: Mapping[str, Given], origins: Mapping[str, Origin], texts: Path, into: Path) -> Own:
+def write_own(
+    given: Mapping[str, Given], origins: Mapping[str, Origin], texts: Path, into: Path, say: Callable[[str], None]
+) -> Own:
     """Write the documents of each source below `texts`, sorted by id, and own.json and rejects.jsonl into `into`.
 
-    Memory holds a 256th of a source's text, or 128 MB where that is more; never a whole file.
+    `say` is told how far it is, file by file. Memory holds a 256th of a source's text, or 128 MB where that is more,
+    never a whole file.
 
     Raises: DataError: a file is damaged, or a source has not one document.
     """
     sources = {}
     with files.open_new(into / REJECTS) as rejects:
         for name, each in sorted(given.items()):
-            sources[name] = _write_source(name, each, origins[name], texts, rejects)
+            sources[name] = _write_source(name, each, origins[name], texts, rejects, say)
     made = Own(format=1, sources=sources)
     files.write_json(into / OWN, plain(made))
     return made
 
 
-def _write_source(name: str, given: Given, origin: Origin, texts: Path, rejects: IO[bytes]) -> OwnSource:
+def _write_source(
+    name: str, given: Given, origin: Origin, texts: Path, rejects: IO[bytes], say: Callable[[str], None]
+) -> OwnSource:
     found, rejected, read_ = find(given.path), Counter[str](), 0
     spill = texts / f"spill-{digest.of_text(name)[:16]}"
     buckets = buckets_for(found.bytes)
@@ -115,6 +121,7 @@ def _write_source(name: str, given: Given, origin: Origin, texts: Path, rejects:
                 else:
                     read_ += 1
                     yield digest.of_text(each), each
+            say(f"{name}: {read_:,} documents and {sum(rejected.values()):,} rejects up to {found.name(path)}")
 
     spread(documents(), spill, buckets)
     if not read_:

@@ -13,7 +13,7 @@ from yulan.data.shard import read_shards, write_shards
 from yulan.data.spans import cut_segments, plan_spans
 from yulan.data.tokenizer import Codec
 from yulan.errors import RecipeError, StateError
-from yulan.layout import Layout, Place
+from yulan.layout import MANIFEST, Layout, Place
 from yulan.manifest import Manifest
 from yulan.profile import Profile
 from yulan.recipe import Recipe
@@ -63,9 +63,12 @@ def continue_with(
     *,
     steps: int | None,
     fresh_optimizer: bool,
+    say: Callable[[str], None],
     look: Callable[[], None],
 ) -> Outcome:
     """Tokenise, pack and train in `into`; stopped anywhere, the same call goes on. Nothing in `folder` is changed.
+
+    `say` is told what becomes of the text, `look` is called again and again while the ranks train.
 
     Raises: RecipeError, DataError, StateError, IntegrityError: what was brought does not fit; TrainError.
     """
@@ -74,12 +77,13 @@ def continue_with(
     recipe = extend(start.recipe, start.state, file, brought.path)
     require_named(brought)
     require_able(profile, recipe.phase(file.name))
+    end = steps_of(file.name, recipe.phase(file.name).steps, 0, steps)
+    require_own(into, start, file)
     lock = files.lock(into / LOCK)
     try:
-        shards, origins, pinned = _tokens(start, into, brought, recipe)
+        shards, origins, pinned = _tokens(start, into, brought, recipe, say)
         mix, header = _pack(start, into, shards, origins, recipe, file)
         write_recipe(recipe, file, into)
-        _keep_lineage(start, into, file.name)
     finally:
         os.close(lock)
     plan = Plan(
@@ -90,10 +94,11 @@ def continue_with(
         mix_digest=manifest.read(mix.manifest).digest,
         shards=shards.data,
         parent=start.checkpoint,
-        steps=steps_of(file.name, recipe.phase(file.name).steps, 0, steps),
+        steps=end,
         fresh_optimizer=fresh_optimizer,
     )
     outcome = train_phase(plan, into, look)
+    _keep_lineage(start, into, file.name)
     sources = {
         name: Text(
             licence=brought.licences.get(name, UNKNOWN),
@@ -122,7 +127,27 @@ def require_named(brought: Brought) -> None:
                 raise RecipeError(f"the mix has no source {name!r}", where=option, cure=suggest(name, wanted))
 
 
-def _tokens(start: Start, into: Path, brought: Brought, recipe: Recipe) -> tuple[Place, dict[str, Origin], str]:
+def require_own(into: Path, start: Start, file: PhaseFile) -> None:
+    """Raises: StateError: `into` holds what is not this command's: strangers' files, the checkpoint, a run of another phase."""
+    if into.is_dir() and any(into.iterdir()) and not (into / LOCK).exists():
+        raise StateError("holds files of others", where=into, cure="Choose an empty folder with --into")
+    if start.home.resolve() in (into.resolve(), *into.resolve().parents):
+        raise StateError("is or lies in the folder that is gone on from", where=into, cure="Choose another one with --into")
+    packed = into / MIX / MANIFEST
+    if packed.is_file() and (into / CHECKPOINTS).exists():
+        before, now = manifest.read(packed).keys["phase"], plain(file)
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed:
+            raise StateError(
+                f"holds a run of another phase; changed: {', '.join(changed)}",
+                where=into,
+                cure="Choose another folder with --into, or undo the change",
+            )
+
+
+def _tokens(
+    start: Start, into: Path, brought: Brought, recipe: Recipe, say: Callable[[str], None]
+) -> tuple[Place, dict[str, Origin], str]:
     """Shards of the text that was brought, unless they are there; with its origins and the tokenizer's sha256."""
     folder = find_tokenizer(start, brought.tokenizer)
     settings, pinned = recipe.data.shards, digest.of_file(folder / TOKENIZER_FILE)
@@ -144,7 +169,8 @@ def _tokens(start: Start, into: Path, brought: Brought, recipe: Recipe) -> tuple
     texts = into / TEXTS
     for each in (place.folder, texts):
         files.remove(each)
-    own = write_own(brought.data, origins, texts, place.data)
+    own = write_own(brought.data, origins, texts, place.data, say)
+    say("tokenising")
     made = write_shards(texts, codec, settings, place.data, wanted=brought.file.mix.sources)
     files.remove(texts)
     files.copy(folder / TOKENIZER_FILE, into / TOKENIZER / TOKENIZER_FILE)
@@ -222,4 +248,4 @@ def _keep_lineage(start: Start, into: Path, phase: str) -> None:
         files.copy(path, into / LINEAGE / path.relative_to(before))
     for name in (SHARDS, MIX):
         files.copy(Place(folder=into / name).manifest, into / LINEAGE / name / f"{phase}.json")
-    files.copy(start.checkpoint / "manifest.json", into / LINEAGE / "checkpoint" / f"{start.state.cursor.phase or 'init'}.json")
+    files.copy(start.checkpoint / MANIFEST, into / LINEAGE / "checkpoint" / f"{start.state.cursor.phase or 'init'}.json")

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from yulan import digest, files, manifest
+from yulan.errors import DataError
 from yulan.layout import MANIFEST
 from yulan.manifest import FORMAT, File, Manifest
-from yulan.schema import check, plain
+from yulan.schema import check, load_json, plain, structure
 from yulan.train.checkpoint.state import Trajectory
 from yulan.train.launch.job import training_keys
 from yulan.train.log import METRICS, REPLAY
@@ -52,6 +53,13 @@ class Continued:
     fresh_optimizer: bool
     """The moments were not read but begun at zero, here or before."""
     warnings: tuple[str, ...]
+
+
+def read_record(folder: Path) -> Continued:
+    """Raises: DataError: no continued.json, or it breaks its schema."""
+    raw = load_json(folder / RECORD)
+    check(raw, "continued", folder / RECORD, DataError)
+    return structure(raw, Continued)
 
 
 def write_record(

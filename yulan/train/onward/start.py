@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yulan import digest, manifest
-from yulan.data.own.write import OWN, read_own
+from yulan.data.own.write import read_own
 from yulan.data.pack import HEADER, read_header
 from yulan.data.spans import Span
 from yulan.errors import IntegrityError, RecipeError, StateError
@@ -16,6 +16,7 @@ from yulan.train.checkpoint.scan import require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import STATE, State, read_state, read_tensors
 from yulan.train.checkpoint.stream import KINDS
 from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.onward.record import RECORD, read_record
 
 INSIDE = "checkpoint"
 """Where a published states folder keeps the checkpoint."""
@@ -102,10 +103,13 @@ def require_listed(home: Path, name: str) -> None:
 def taken_before(start: Start, digests: Mapping[str, str]) -> dict[str, Span]:
     """What the path took of the same own text before, in a folder that `yulan continue` made; `digests` by source."""
     pack, own = start.home / MIX / DATA, start.home / SHARDS / DATA
-    if not (pack / HEADER).is_file() or not (own / OWN).is_file():
+    if not (pack / HEADER).is_file():
         return {}
-    before = {name: source.origin.digest for name, source in read_own(own).sources.items()}
     spans = read_header(pack).sources
+    if (start.home / RECORD).is_file():
+        before = {name: text.digest for name, text in read_record(start.home).sources.items()}
+    else:  # a run that was stopped
+        before = {name: source.origin.digest for name, source in read_own(own).sources.items()}
     return {name: span for name, span in spans.items() if name in digests and before.get(name) == digests[name]}
 
 
