@@ -74,8 +74,10 @@ def rates(recipe: Recipe, phase: str) -> list[float]:
 
 @pytest.fixture(scope="module")
 def finished(states: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a first phase on own text left behind."""
+    """What a first phase on own text left behind, where an earlier try was killed while it tokenised."""
     folder = tmp_path_factory.mktemp("finished")
+    for name in ("lock", "texts.partial/notes/00007.parquet", "shards/data/notes/train/tokens-00009.bin"):
+        files.write_text(folder / "out" / name, "")
     path = files.write_text(folder / "phase.yaml", yaml.safe_dump(PHASE))
     go_on(states, folder / "out", path, make_data(folder))
     return folder / "out"
@@ -90,6 +92,7 @@ def test_own_text_is_trained_on_and_the_record_says_which_and_under_what_licence
     assert {name: source["licence"] for name, source in told["sources"].items()} == {"notes": "CC0-1.0", "web/wiki": "unknown"}
     assert {name: source["tokens"] for name, source in told["sources"].items()} == {"notes": 768, "web/wiki": 256}
     assert not (finished / "texts.partial").exists()
+    assert not (finished / "shards" / "data" / "notes" / "train" / "tokens-00009.bin").exists()
     listed = manifest.read(states / MANIFEST)
     assert manifest.differences(states, listed, but=frozenset({MANIFEST})) == []
     train = manifest.read(finished / "lineage" / "train" / "mine.json")
@@ -197,6 +200,9 @@ def test_the_recipe_that_is_written_reads_back_the_same(state: State, write: Wri
     ("changed", "words"),
     [
         ({"peak": 0.01}, r"\$\.peak: the learning rate would jump from 0\.02 to 0\.01"),
+        ({"peak": float("nan")}, "not plain YAML: .nan is not a finite number"),
+        ({"peak": float("inf")}, "not plain YAML: .inf is not a finite number"),
+        ({"peak": -0.01}, r"\$\.peak"),
         ({"after": "phase-01"}, r"\$\.after: the checkpoint ends phase-02, and the phase comes after phase-01"),
         ({"name": "phase-01"}, r"\$\.name: the path has a phase phase-01 already"),
         ({"name": "init"}, r"\$\.name: the path has a phase init already"),
