@@ -31,7 +31,9 @@ Look = Callable[[], None]
 @click.option("--profile", help="Machine to run on: a name or a file; without it the clone's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps; without it the whole phase.")
 @click.option(
-    "--into", type=click.Path(file_okay=False, path_type=Path), help="Folder to make; without it one below runs/, or NAME."
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to make; without it one below runs/, or the phase's name here.",
 )
 @click.option("--fresh-optimizer", is_flag=True, help="Begin with zero moments; it goes on the record.")
 def continue_(

@@ -153,7 +153,12 @@ def test_of_a_data_sets_folder_test_and_validation_splits_are_left_out_and_named
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("a.csv", "not a file of rows"), ("folder", "holds no rows"), ("held", "holds test and validation splits only")],
+    [
+        ("gone", "no such file or folder"),
+        ("a.csv", "not a file of rows"),
+        ("folder", "holds no rows"),
+        ("held", "holds test and validation splits only"),
+    ],
 )
 def test_what_holds_no_text_to_train_on_is_refused(name: str, words: str, tmp_path: Path):
     (tmp_path / "a.csv").write_text("text\n")

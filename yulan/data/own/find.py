@@ -39,6 +39,8 @@ def find(path: Path) -> Found:
 
     Raises: DataError: there is nothing that can be read.
     """
+    if not path.exists():
+        raise DataError("no such file or folder", where=path, cure="Correct the path of --data")
     if path.is_file():
         if not path.name.endswith(ENDS):
             raise DataError(
