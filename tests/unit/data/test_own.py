@@ -205,28 +205,57 @@ def test_more_data_is_spread_over_more_buckets_up_to_a_bound():
     assert [buckets_for(size) for size in (0, 1 << 20, 1 << 27, 1 << 40)] == [1, 1, 16, 256]
 
 
-MEMORY = """
-import re, sys
+PEAK = """
+import re
 from pathlib import Path
-from yulan.data.own.write import Given, survey, write_own
-given = {"mine": Given(path=Path(sys.argv[1]), column="text")}
-write_own(given, survey(given), Path(sys.argv[2]) / "texts", Path(sys.argv[2]) / "data", print)
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 """Prints the peak of the resident set, KiB; rusage would count the process that it was forked from."""
+WRITE = """
+import sys
+from pathlib import Path
+from yulan.data.own.write import Given, survey, write_own
+given = {"mine": Given(path=Path(sys.argv[1]), column="text")}
+write_own(given, survey(given), Path(sys.argv[1] + ".texts"), Path(sys.argv[1] + ".data"), print)
+"""
+READ = """
+import sys
+from pathlib import Path
+from yulan.data.own.read import read
+sum(1 for _ in read(Path(sys.argv[1]), "file", "text"))
+"""
+
+
+def peak(program: str, path: Path) -> int:
+    """MB."""
+    told = [sys.executable, "-c", program + PEAK, str(path)]
+    done = subprocess.run(told, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
+    return int(done.stdout.split()[-1]) >> 10
+
+
+def noise(megabytes: int) -> list[str]:
+    """So many MB in texts of 20,000 characters that no compression makes much smaller."""
+    return [os.urandom(10_000).hex() for _ in range(megabytes * 50)]
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak")
-def test_memory_does_not_grow_with_the_data(tmp_path: Path):
-    """Four times the text, and a line four times as long, take about the same."""
+def test_memory_does_not_grow_with_the_data_nor_with_its_longest_line(tmp_path: Path):
     peaks = []
     for megabytes in (30, 120):
-        with (tmp_path / "big.jsonl").open("w") as file:
-            for _ in range(megabytes * 50):
-                file.write(json.dumps({"text": os.urandom(10_000).hex()}) + "\n")
-            file.write(json.dumps({"text": "w" * (megabytes << 20)}) + "\n")
-        told = [sys.executable, "-c", MEMORY, str(tmp_path / "big.jsonl"), str(tmp_path / f"out-{megabytes}")]
-        done = subprocess.run(told, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True)
-        peaks.append(int(done.stdout.split()[-1]) >> 10)
+        path = tmp_path / f"{megabytes}.jsonl"
+        with path.open("wb") as file:
+            file.write(json_lines(noise(megabytes)))
+            file.write(b'{"text": "' + b"w" * (megabytes << 20) + b'"}\n')
+        peaks.append(peak(WRITE, path))
     assert peaks[1] - peaks[0] < 50, f"peaks of {peaks} MB"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells the peak")
+def test_memory_does_not_grow_with_the_row_groups_of_a_table(tmp_path: Path):
+    peaks = []
+    for megabytes in (30, 120):
+        pq.write_table(pa.table({"text": noise(megabytes)}), tmp_path / "t.parquet", row_group_size=1 << 30, use_dictionary=False)
+        peaks.append(peak(READ, tmp_path / "t.parquet"))
+    assert peaks[1] - peaks[0] < 30, f"peaks of {peaks} MB"

@@ -87,7 +87,8 @@ def _table(path: Path, column: str) -> Iterator[tuple[int, object]]:
 
 def _batches(path: Path, column: str) -> Iterator[pa.RecordBatch]:
     if path.suffix == ".parquet":
-        with pq.ParquetFile(path) as file:
+        # Without buffer_size the compressed column of a whole row group is read at once, and some files are one row group.
+        with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False) as file:
             _require_text(file.schema_arrow, column, path)
             yield from file.iter_batches(ROWS, columns=[column])
         return
