@@ -72,7 +72,8 @@ def test_a_key_of_one_phase_reruns_it_and_its_successors_only(built: Clone):
         path.write_text(head + "  phase-03:\n" + tail.replace("every: 4", "every: 5", 1))
         status = json.loads(built.dvc("status", "--json").stdout)
         touched = {name for name in status if name.startswith(("mix", "train", "evaluate"))}
-        assert touched == {"mix@phase-03", "train@phase-03", "evaluate@phase-03"}
+        # What follows from them reruns when their outputs have changed.
+        assert touched == {"mix@phase-03", "train@phase-03"}
     finally:
         path.write_text(before)
     assert built.dvc("status", "--json").stdout.strip() == "{}"
