@@ -12,7 +12,7 @@ from yulan.schema import check, load_json, plain, structure
 from yulan.train.checkpoint.state import Trajectory
 from yulan.train.launch.job import training_keys
 from yulan.train.log import METRICS, REPLAY
-from yulan.train.phase import Outcome, Plan, determinism_of
+from yulan.train.phase import Outcome, Plan
 
 RECORD, LINEAGE = "continued.json", "lineage"
 
@@ -107,7 +107,7 @@ def write_record(
             "trajectory": outcome.state.trajectory,
             "fresh_optimizer": outcome.state.fresh_optimizer,
         },
-        determinism=determinism_of(plan.profile),
+        determinism=outcome.state.determinism,
     )
     manifest.write(into / LINEAGE / "train" / f"{plan.phase}.json", train)
     files.write_json(into / RECORD, plain(made))
