@@ -19,7 +19,9 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mix:
+class Portions:
+    """Sources and what each gives of a whole."""
+
     total: int
     """What the weights sum to; the phase's budget is divided in the same proportions."""
     sources: Mapping[str, Part]
@@ -27,6 +29,18 @@ class Mix:
     def quotas(self, budget: int) -> dict[str, int]:
         """Whole tokens for each source; they sum to `budget`."""
         return allocate({name: part.weight for name, part in self.sources.items()}, budget)
+
+    def require_sum(self, where: str) -> None:
+        """Raises: RecipeError: the weights do not sum to the total."""
+        parts = sum(part.weight for part in self.sources.values())
+        if parts != self.total:
+            what = f"the weights sum to {parts}, not to {self.total}"
+            raise RecipeError(what, where=where, cure="Correct a weight or the total")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mix(Portions):
+    """A file in a recipe's mixes/."""
 
 
 def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:
@@ -46,9 +60,5 @@ def load_mix(path: Path) -> Mix:
     raw = load_yaml(path)
     check(raw, "mix", path)
     mix = structure(raw, Mix)
-    parts = sum(part.weight for part in mix.sources.values())
-    if parts != mix.total:
-        raise RecipeError(
-            f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total"
-        )
+    mix.require_sum(f"{path}: $.total")
     return mix

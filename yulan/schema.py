@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Hashable
 from functools import cache
@@ -48,6 +49,17 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", key_node.start_mark)
             seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def _finite(loader: Any, node: Any) -> float:
+    value: float = loader.construct_yaml_float(node)
+    if not math.isfinite(value):
+        # No bound of a schema stops it: every comparison with NaN is false.
+        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is not a finite number", node.start_mark)
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite)
 
 
 def _read(path: Path, kind: type[YulanError]) -> str:
