@@ -12,6 +12,7 @@ from yulan.errors import YulanError, render
 
 VERBS = {
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
+    "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from yulan.data.batch import NO_LOSS, Micro
 from yulan.model.loss import Loss
 from yulan.train.checkpoint.read import read_checkpoint
+from yulan.train.checkpoint.saver import Saver
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import FORMAT, Cursor, State
 from yulan.train.checkpoint.write import retain, write_checkpoint
@@ -86,18 +87,24 @@ class Run:
             lr=lr,
         )
 
-    def save(self, state: State) -> None:
-        """Write a checkpoint, then sweep the old ones. Every rank calls it.
+    def save(self, state: State, saver: Saver) -> None:
+        """Begin to write a checkpoint; then the old ones are swept. Every rank calls it.
 
-        Raises: ResourceError: no space; IntegrityError: what was written does not read back.
+        Raises: what the save before raised. ResourceError: no space; IntegrityError: what was written does not read back.
         """
         folder = Path(self.job.folder) / CHECKPOINTS
-        state = replace(state, rng=save_random())
-        engine = self.engine
-        write_checkpoint(folder / step_name(state.global_step), state, engine.parameters, engine.fragment, lead=self.lead)
-        if self.lead:
-            plan = self.job.section.checkpoints
-            retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=state.global_step - state.phase_step)
+        state, plan = replace(state, rng=save_random()), self.job.section.checkpoints
+        parameters = self.engine.parameters
+        fragment = saver.snapshot(parameters, self.engine.fragment)
+
+        def write() -> None:
+            at = folder / step_name(state.global_step)
+            write_checkpoint(at, state, parameters, fragment, lead=self.lead, group=saver.group)
+            if self.lead:
+                begin = state.global_step - state.phase_step
+                retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=begin)
+
+        saver.start(write)
 
 
 def metrics_row(state: State, targets: int, loss: float, z: float, norm: float, skipped: bool) -> dict[str, Any]:
