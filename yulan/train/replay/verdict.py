@@ -19,7 +19,7 @@ from yulan.train.replay.segment import Segment
 Word = Literal["EXACT", "CLOSE", "DIFFERENT"]
 COMPARED = ("batch", "loss", "grad_norm")
 """Of each row, in the order in which a step makes them."""
-ANYWHERE = ("recipe", "keys", "global_step", "phase_step", "tokens", "cursor", "skipped", "adam_step", "lr", "rng")
+ANYWHERE = ("keys", "global_step", "phase_step", "tokens", "cursor", "skipped", "adam_step", "lr", "rng", "fresh_optimizer")
 """Parts of state.json that no machine changes."""
 WITHIN = ("trajectory", "determinism", "chain")
 """Parts that are equal too where the class was the same all along; the chain covers metrics.jsonl as well."""
