@@ -126,8 +126,8 @@ TRAINING: dict[str, Callable[[int], contextlib.AbstractContextManager[None]]] = 
 FORGED_END = "forged end"
 
 
-def forge_end(checkpoint: Path, recipe: Recipe) -> None:
-    """Write a checkpoint again with one number of one matrix larger by a thousandth, sealed as it should be."""
+def forge_end(checkpoint: Path, recipe: Recipe, factor: float | None = None) -> None:
+    """Write a checkpoint again, sealed as it should be, with one matrix times `factor`, or one number of it times 1.001."""
     found, parts = read_checkpoint(checkpoint), parameters(recipe.model)
     target = "model.layers.1.self_attn.q_proj.weight"
     changed = {
@@ -135,7 +135,8 @@ def forge_end(checkpoint: Path, recipe: Recipe) -> None:
         for p in parts
         for kind in ("weights", "exp_avg", "exp_avg_sq")
     }
-    changed[target, "weights"][5] *= 1.001
+    matrix = changed[target, "weights"]
+    matrix[slice(None) if factor else 5] *= factor or 1.001
     state = found.state
     files.remove(checkpoint)
     write_checkpoint(checkpoint, state, parts, lambda name, kind: (0, changed[name, kind]))

@@ -171,12 +171,15 @@ def outside(band: Band, first: int, found: Distances) -> list[Excess]:
     return excess
 
 
-def require_fitting(band: Band, recipe: Recipe, phase: str, steps: int, where: Path) -> None:
-    """Raises: RecipeError: the band was calibrated for another training or another number of steps."""
+def require_fitting(band: Band, recipe: Recipe, phase: str, start: Path, steps: int, where: Path) -> None:
+    """Raises: RecipeError: the band was calibrated for another training, start or number of steps."""
     if (band.recipe, band.phase, band.keys) != (recipe.name, phase, keys_digest(recipe, phase)):
         raise RecipeError(
             f"the band is of {band.recipe} {band.phase} or of other recipe keys", where=where, cure="Calibrate one for this phase"
         )
+    if band.start != manifest.read(start / MANIFEST).digest:
+        # How fast roundings grow depends on the stretch: a band of a calm one calls honest trainings of a wild one different.
+        raise RecipeError("the band begins at another checkpoint", where=where, cure="Calibrate one for this stretch")
     if band.steps != steps:
         raise RecipeError(
             f"the band is of {band.steps} steps, not {steps}", where=where, cure=f"Replay as many: --steps {band.steps}"

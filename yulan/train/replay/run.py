@@ -102,7 +102,7 @@ def replay(
     state = read_state(segment.end)
     require_keys(state, bench.recipe, segment.phase, segment.end)
     if band is not None:
-        require_fitting(band, bench.recipe, segment.phase, segment.steps, band_at or segment.end)
+        require_fitting(band, bench.recipe, segment.phase, segment.start, segment.steps, band_at or segment.end)
     if asked(state, determinism_of(bench.profile))[0] == "CLOSE":
         require_band(band)
     folder = into or bench.folder(segment, bench.profile)
