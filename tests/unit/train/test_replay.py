@@ -178,6 +178,7 @@ def test_checkpoints_in_the_wrong_order_and_too_many_steps_are_refused(published
         ("change", "is not the log that the checkpoint of step 24 commits to"),
         ("first", "does not go on from the checkpoint of step 16"),
         ("garbage", "a row of the log is not JSON"),
+        ("number", "does not match"),
     ],
 )
 def test_a_log_that_was_touched_is_refused_before_anything_is_trained(published: Path, tmp_path: Path, harm: str, message: str):
@@ -190,8 +191,8 @@ def test_a_log_that_was_touched_is_refused_before_anything_is_trained(published:
     elif harm == "change":
         told = {key: value for key, value in rows[-1].items() if key != "chain"} | {"loss": "0x1.8p+1"}
         rows[-1] = chain_row(rows[-2]["chain"], told)
-    elif harm == "first":
-        rows[16]["loss"] = "0x1.8p+1"
+    elif harm in ("first", "number"):
+        rows[16]["loss"] = "0x1.8p+1" if harm == "first" else "3.0"
     files.write_rows(run / REPLAY, rows)
     if harm == "garbage":
         files.write_text(run / REPLAY, "no row\n")
@@ -212,7 +213,7 @@ def test_a_checkpoint_that_claims_other_keys_than_the_recipe_is_refused_with_the
 
 def test_another_machine_may_only_ask_for_close_and_needs_a_band(shop: Shop, published: Path):
     told = {"into": None, "band": None, "band_at": None, "challenge": None, "look": lambda folder: lambda: None}
-    with pytest.raises(StateError, match="this machine can ask for CLOSE only, and there is no band to judge by"):
+    with pytest.raises(StateError, match="only CLOSE can be said here, and there is no band to judge by"):
         replay_segment(stretch_of(published), shop.bench(alone()), **told)
 
 

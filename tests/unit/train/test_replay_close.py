@@ -14,13 +14,18 @@ from tests.unit.train.conftest import World, profile
 from tests.unit.train.forge import forge_end
 from yulan import files
 from yulan.cli.replay import DIFFERENT, replay
-from yulan.errors import RecipeError, StateError
+from yulan.errors import DataError, RecipeError, StateError
+from yulan.model.shape import parameters
+from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import read_state, read_tensors
+from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.launch.job import CHECKPOINTS
 from yulan.train.log import REPLAY
 from yulan.train.replay.band import FLOOR, MARGIN, Band, machines, make_band, perturbed, read_band, require_fitting
 from yulan.train.replay.measure import distances
+from yulan.train.replay.segment import cut
+from yulan.train.replay.verdict import judge, sentence
 
 pytestmark = pytest.mark.slow
 FIRST, LAST = EVERY, BEGIN
@@ -128,6 +133,68 @@ def test_fewer_than_three_perturbed_runs_make_no_band(same: Callable[[int], Band
 def test_perturbed_runs_that_move_nothing_make_no_band(same: Callable[[int], Band]):
     with pytest.raises(StateError, match="all perturbed runs are equal bit for bit"):
         same(4)
+
+
+def test_a_band_that_lacks_a_limit_is_refused(calibrated: tuple[Path, Path], tmp_path: Path):
+    told = json.loads(calibrated[0].read_text())
+    told["rows"]["loss"].pop()
+    with pytest.raises(DataError, match="the band lacks a limit"):
+        read_band(files.write_json(tmp_path / "band.json", told))
+
+
+def rewrite(checkpoint: Path, **changed: Any) -> None:
+    """Seal a checkpoint again with other parts of its state."""
+    found = read_checkpoint(checkpoint)
+    tensors = {key: found.tensor(key[1], key[0]).clone().view(-1) for key in found.files}
+    files.remove(checkpoint)
+    parts = parameters(audited_recipe().model)
+    write_checkpoint(checkpoint, replace(found.state, **changed), parts, lambda name, kind: (0, tensors[kind, name]))
+
+
+def test_a_path_whose_machine_changed_is_exact_if_equal_and_else_the_bands_to_judge(published: Path, tmp_path: Path):
+    run = copy_until(published, tmp_path / "run", LAST)
+    end = run / CHECKPOINTS / step_name(LAST)
+    rewrite(end, trajectory="CLOSE")
+    stretch = cut(run / CHECKPOINTS / step_name(FIRST), end)
+    honest = published / CHECKPOINTS / step_name(LAST)
+    own, rows = read_state(honest).determinism, list(stretch.rows)
+    found = judge(stretch, rows, honest, own)
+    assert (found.verdict, found.asked) == ("EXACT", "EXACT")
+    assert "it was another one on the way there" in found.reason
+    forge_end(end, audited_recipe())
+    with pytest.raises(StateError, match="only CLOSE can be said here, and there is no band to judge by"):
+        judge(cut(stretch.start, end), rows, honest, own)
+
+
+@pytest.mark.parametrize(("part", "value"), [("lr", 0.5), ("tokens", 7), ("rng", "00"), ("skipped", (9,))])
+def test_a_part_of_the_state_that_no_machine_changes_is_named_on_any_machine(
+    published: Path, tmp_path: Path, part: str, value: Any
+):
+    run = copy_until(published, tmp_path / "run", LAST)
+    end, honest = (folder / CHECKPOINTS / step_name(LAST) for folder in (run, published))
+    rewrite(end, **{part: value})
+    own = read_state(honest).determinism
+    for machine in (own, replace(own, ranks=1)):
+        found = judge(cut(run / CHECKPOINTS / step_name(FIRST), end), files.complete_rows(run / REPLAY)[FIRST:], honest, machine)
+        assert (found.verdict, found.first_step, found.first_state, found.first_tensor) == ("DIFFERENT", None, part, None)
+
+
+def test_a_batch_of_other_data_is_different_on_any_machine(published: Path):
+    stretch = cut(published / CHECKPOINTS / step_name(FIRST), published / CHECKPOINTS / step_name(LAST))
+    rows = [dict(row) for row in stretch.rows]
+    rows[3]["batch"] = "0" * 64
+    own = replace(read_state(stretch.end).determinism, threads=7)
+    found = judge(stretch, rows, stretch.end, own)
+    assert (found.verdict, found.asked, found.reason) == ("DIFFERENT", "CLOSE", "threads 7 here, 1 there")
+    assert (found.first_step.name, found.first_step.step) == ("batch", FIRST + 4)
+
+
+def test_a_replay_that_stops_short_compares_rows_only_and_says_so(published: Path, tmp_path: Path):
+    stretch = cut(published / CHECKPOINTS / step_name(FIRST), published / CHECKPOINTS / step_name(LAST), 3)
+    found = judge(stretch, stretch.rows[:3], tmp_path / "unread", read_state(stretch.end).determinism)
+    assert (found.verdict, found.states_compared) == ("EXACT", False)
+    assert "steps 9 to 11" in sentence(found)
+    assert "the states at the end were not reached" in sentence(found)
 
 
 def test_a_tensor_that_one_side_lacks_is_as_far_as_can_be(published: Path, tmp_path: Path):

@@ -13,6 +13,7 @@ from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import check, load_json, plain, structure
+from yulan.train.checkpoint.stream import KINDS
 from yulan.train.launch.job import training_keys
 from yulan.train.replay.measure import FIELDS, Distances, distances
 
@@ -55,6 +56,11 @@ class Band:
     """Limit of `loss` and `grad_norm` at each step: margin x the largest distance up to it, at least the floor."""
     tensors: Mapping[str, Limit]
     """Of each set, after the last step."""
+
+    def __post_init__(self) -> None:
+        sizes = {field: len(limits) for field, limits in self.rows.items()}
+        if sizes != dict.fromkeys(FIELDS, self.steps) or set(self.tensors) != set(KINDS):
+            raise DataError("the band lacks a limit", where="$.rows or $.tensors", cure="Calibrate it again")
 
     @property
     def digest(self) -> str:

@@ -45,6 +45,13 @@ def apart(one: float, other: float) -> float:
     return abs(one - other) / max(abs(one), abs(other))
 
 
+def _number(text: str) -> float:
+    try:
+        return float.fromhex(text)
+    except OverflowError:
+        return math.inf
+
+
 def distances(
     rows: tuple[Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]], start: Path, ends: tuple[Path, Path] | None
 ) -> Distances:

@@ -119,7 +119,7 @@ def rows_between(log: Path, first: State, last: State) -> tuple[Mapping[str, Any
     """
     try:
         rows = files.complete_rows(log)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise IntegrityError("a row of the log is not JSON", where=log, cure="Fetch the log again") from None
     for number, row in enumerate(rows, 1):
         check(row, "replay", f"{log}:{number}", IntegrityError)

@@ -90,7 +90,8 @@ def asked(end: State, own: Determinism) -> tuple[Literal["EXACT", "CLOSE"], str]
     if told is None:
         return "CLOSE", "the checkpoint names no class"
     if told == own:
-        return "EXACT", "this machine is of the class that the checkpoint names"
+        changed_once = "" if end.trajectory == "EXACT" else ", and it was another one on the way there"
+        return "EXACT", f"this machine is of the class that the checkpoint names{changed_once}"
     names = ("isa", "threads", "ranks", "torch")
     changed = [f"{n} {getattr(own, n)} here, {getattr(told, n)} there" for n in names if getattr(own, n) != getattr(told, n)]
     return "CLOSE", "; ".join(changed)
@@ -160,7 +161,7 @@ def judge(
 def require_band(band: Band | None) -> Band:
     if band is None:
         raise StateError(
-            "this machine can ask for CLOSE only, and there is no band to judge by",
+            "only CLOSE can be said here, and there is no band to judge by",
             where="--band",
             cure="Make one with: yulan replay CHECKPOINT --calibrate FILE; or choose a profile of the checkpoint's class",
         )
