@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.train.audit_kit import BEGIN, END, EVERY, PHASE, Shop, alone, audited_recipe, copy_until, make_shop
-from tests.unit.train.conftest import World, profile
-from tests.unit.train.forge import AT, FORGED_END, TRAINING
+from tests.unit.train.audit_kit import BEGIN, END, EVERY, PHASE, Shop, alone, audited_recipe, copy_until
+from tests.unit.train.conftest import profile
+from tests.unit.train.forge import AT, FORGED_END, TRAINING, forge_end
 from yulan import files
-from yulan.cli.replay import DIFFERENT, replay
+from yulan.cli.replay import replay
 from yulan.errors import IntegrityError, RecipeError, StateError
 from yulan.schema import check, load_json
 from yulan.train.checkpoint.scan import step_name
@@ -28,15 +28,11 @@ from yulan.train.replay.measure import FAR, apart
 from yulan.train.replay.run import calibrate
 from yulan.train.replay.run import replay as replay_segment
 from yulan.train.replay.segment import Segment, before, cut, kept
+from yulan.train.replay.verdict import judge, sentence
 
 pytestmark = pytest.mark.slow
 FIRST = {"dropped batch": AT + 1, "swapped batches": AT + 1, "another seed": 1}
 """Step of the stretch whose loss gives it away; the others change the second one's."""
-
-
-@pytest.fixture(scope="module")
-def shop(world: World, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return make_shop(tmp_path_factory.mktemp("shop"), world, audited_recipe())
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +43,6 @@ def verdicts(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = load_json(into / "verdicts.json")
     return found
-
-
-@pytest.fixture(scope="module")
-def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run folder of two launched ranks."""
-    return shop.train(tmp_path_factory.mktemp("published") / "run", END, profile(2))
 
 
 @pytest.fixture
@@ -101,18 +91,27 @@ def test_a_stretch_drawn_by_a_nonce_is_replayed_on_two_ranks(typed: Callable[...
     assert not list(shop.layout.runs(PHASE, "").glob("*")), "the working folder is removed"
 
 
-def test_the_command_tells_different_by_its_exit_code_and_in_words(
-    typed: Callable[..., Result], published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    from tests.unit.train.forge import forge_end
-
+def test_a_verdict_is_said_in_words(published: Path, tmp_path: Path):
     run = copy_until(published, tmp_path / "run", EVERY)
-    forge_end(run / CHECKPOINTS / step_name(EVERY), audited_recipe())
-    done = typed(run, "--profile", "cpu-2", "--into", tmp_path / "kept")
-    assert done.exit_code == DIFFERENT == 10
-    assert f"DIFFERENT: steps 1 to {EVERY} of {PHASE}" in done.stdout
-    assert "first tensor that differs: weights model.layers.1.self_attn.q_proj.weight" in done.stdout
-    assert (tmp_path / "kept" / REPLAY).read_bytes() == (run / REPLAY).read_bytes()
+    end, honest = (folder / CHECKPOINTS / step_name(EVERY) for folder in (run, published))
+    stretch = cut(published / CHECKPOINTS / step_name(EVERY), published / CHECKPOINTS / step_name(BEGIN))
+    own = read_state(honest).determinism
+    reached = published / CHECKPOINTS / step_name(BEGIN)
+    assert sentence(judge(stretch, stretch.rows, reached, own)) == (
+        f"EXACT: steps 9 to 16 of {PHASE}: log rows, weights and moments are equal bit for bit"
+    )
+    forge_end(end, audited_recipe())
+    rows = [dict(row) for row in stretch.rows]
+    rows[1]["grad_norm"] = "0x1.8p+1"
+    said = sentence(judge(stretch, rows, end, own)).splitlines()
+    assert said[0] == f"DIFFERENT: steps 9 to 16 of {PHASE}"
+    assert said[1].startswith(
+        f"  first step that differs: 10, grad_norm: published {stretch.rows[1]['grad_norm']}, replayed 0x1.8p+1"
+    )
+    assert said[2:] == [
+        "  first part of state.json that differs: global_step",
+        "  first tensor that differs: weights model.embed_tokens.weight after step 16",
+    ]
 
 
 def test_each_step_is_drawn_as_often_as_any_other():

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.unit.train.audit_kit import BEGIN, EVERY, PHASE, Shop, alone, audited_recipe, copy_until, make_shop
-from tests.unit.train.conftest import World, profile
+from tests.unit.train.audit_kit import BEGIN, EVERY, PHASE, Shop, alone, audited_recipe, copy_until
+from tests.unit.train.conftest import profile
 from tests.unit.train.forge import forge_end
 from yulan import files
 from yulan.cli.replay import DIFFERENT, replay
@@ -33,13 +33,9 @@ FIRST, LAST = EVERY, BEGIN
 
 
 @pytest.fixture(scope="module")
-def shop(world: World, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return make_shop(tmp_path_factory.mktemp("shop"), world, audited_recipe())
-
-
-@pytest.fixture(scope="module")
-def published(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return shop.train(tmp_path_factory.mktemp("published") / "run", LAST, profile(2))
+def published(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, as it stood after the stretch."""
+    return copy_until(published, tmp_path_factory.mktemp("published") / "run", LAST)
 
 
 def typed(shop: Shop, *words: object) -> Result:
