@@ -75,7 +75,7 @@ def replay(
         stretch = segment.cut(start, last, steps)
 
     def look(folder: Path) -> Callable[[], None]:
-        return Progress(folder, stretch.phase, bench.recipe.phase(stretch.phase).steps).look
+        return Progress(folder, stretch.phase, stretch.target).look
 
     if calibrate:
         grid = bench.recipe.phase(stretch.phase).grid
@@ -87,6 +87,9 @@ def replay(
     found = run.replay(stretch, bench, into=into, band=band, band_at=band_at, challenge=drawn, look=look)
     click.echo(json.dumps(verdict.verdict_json(found)) if as_json else verdict.sentence(found))
     if found.verdict == "DIFFERENT":
+        if found.asked == "EXACT":
+            used = f"ZeRO {bench.profile.zero}, {bench.profile.precision} and {bench.profile.attention}"
+            click.echo(f"Note: replayed under {used}; others change bits too, and checkpoints do not name theirs", err=True)
         sys.exit(DIFFERENT)
 
 

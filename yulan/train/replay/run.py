@@ -55,7 +55,6 @@ def retrain(segment: Segment, bench: Bench, profile: Profile, into: Path, look: 
     """
     mix, shards = _data(bench.layout, "mix", segment.phase), _data(bench.layout, "shards")
     first, last = read_state(segment.start), read_state(segment.end)
-    begun = first.phase_step if first.cursor.phase == segment.phase else 0
     plan = Plan(
         recipe=bench.recipe,
         phase=segment.phase,
@@ -64,7 +63,7 @@ def retrain(segment: Segment, bench: Bench, profile: Profile, into: Path, look: 
         mix_digest=manifest.read(mix.manifest).digest,
         shards=shards.data,
         parent=segment.start,
-        steps=begun + segment.steps,
+        steps=segment.target,
         fresh_optimizer=last.fresh_optimizer and not first.fresh_optimizer,
     )
     train_phase(plan, into, look)

@@ -35,6 +35,12 @@ class Segment:
     """To train again, from `start` on."""
 
     @property
+    def target(self) -> int:
+        """Step of the phase after which training ends."""
+        first = read_state(self.start)
+        return (first.phase_step if first.cursor.phase == self.phase else 0) + self.steps
+
+    @property
     def whole(self) -> bool:
         """Whether it ends where `end` does, so that states can be compared."""
         return self.steps == len(self.rows)
