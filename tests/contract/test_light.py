@@ -53,6 +53,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("show", "phase", "phase-01"),
         ("plan", "--help"),
         ("verify", "--help"),
+        ("replay", "--help"),
     ],
     ids=" ".join,
 )

@@ -16,7 +16,7 @@ from tests.unit.train.audit_kit import BEGIN, END, EVERY, PHASE, Shop, alone, au
 from tests.unit.train.conftest import profile
 from tests.unit.train.forge import AT, FORGED_END, TRAINING, forge_end
 from yulan import files
-from yulan.cli.replay import replay
+from yulan.cli.replay import DIFFERENT, replay
 from yulan.errors import IntegrityError, RecipeError, StateError
 from yulan.schema import check, load_json
 from yulan.train.checkpoint.scan import step_name
@@ -112,6 +112,17 @@ def test_a_verdict_is_said_in_words(published: Path, tmp_path: Path):
         "  first part of state.json that differs: global_step",
         "  first tensor that differs: weights model.embed_tokens.weight after step 16",
     ]
+
+
+def test_the_command_tells_different_by_its_exit_code(typed: Callable[..., Result], shop: Shop, published: Path, tmp_path: Path):
+    run, finished = (copy_until(published, tmp_path / name, END) for name in ("run", "finished"))
+    forge_end(run / CHECKPOINTS / step_name(END), shop.recipe)
+    words = ("--from", shop.init, "--profile", "cpu-2", "--into")
+    done = typed(run, *words, finished)
+    assert done.exit_code == DIFFERENT == 10, done.output
+    assert "first tensor that differs: weights model.layers.1.self_attn.q_proj.weight after step 24" in done.stdout
+    assert "Note: replayed under ZeRO 1, fp32 and sdpa" in done.stderr
+    assert typed(published, *words, finished).exit_code == 0, "a replay that was finished is only judged again"
 
 
 def test_each_step_is_drawn_as_often_as_any_other():
