@@ -230,7 +230,7 @@ def test_another_machine_may_only_ask_for_close_and_needs_a_band(shop: Shop, pub
 def test_absent_data_is_refused_before_anything_is_trained(shop: Shop, published: Path, tmp_path: Path):
     bare = Shop(layout=type(shop.layout)(root=tmp_path, recipe="nano"), recipe=shop.recipe)
     with pytest.raises(StateError, match="the data to replay on is not there") as raised:
-        calibrate(stretch_of(published), bare.bench(profile(2)), [profile(2)], tmp_path / "into", lambda folder: lambda: None)
+        calibrate(stretch_of(published), bare.bench(profile(2)), [profile(2)] * 4, tmp_path / "into", lambda folder: lambda: None)
     assert f"dvc pull mix@{PHASE}" in raised.value.cure
 
 

@@ -121,7 +121,9 @@ def same(shop: Shop, published: Path) -> Callable[[int], Band]:
     return lambda count: make_band(shop.recipe, PHASE, start, [run] * count)
 
 
-def test_fewer_than_three_perturbed_runs_make_no_band(same: Callable[[int], Band]):
+def test_fewer_than_three_perturbed_runs_make_no_band(shop: Shop, published: Path, same: Callable[[int], Band]):
+    done = typed(shop, published, "--calibrate", published.parent / "none.json", "--with", "1x1", "--profile", "cpu-2")
+    assert "1 perturbed runs make no band" in str(done.exception), "said before anything is trained"
     with pytest.raises(StateError, match="2 perturbed runs make no band"):
         same(3)
 

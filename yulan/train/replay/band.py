@@ -97,6 +97,16 @@ def machines(profile: Profile, named: Sequence[tuple[int, int]]) -> tuple[Profil
     return (profile, *(replace(profile, processes=ranks, threads=threads) for ranks, threads in named))
 
 
+def require_enough(others: int) -> None:
+    """Raises: StateError: fewer than three runs besides the reference."""
+    if others < LEAST:
+        raise StateError(
+            f"{others} perturbed runs make no band",
+            where="--with",
+            cure=f"Name at least {LEAST}: --with 1x1 --with 4x1 --with 1x2",
+        )
+
+
 def make_band(
     recipe: Recipe,
     phase: str,
@@ -107,10 +117,7 @@ def make_band(
 
     Raises: StateError: fewer than three besides the reference, or none that differs from it.
     """
-    if len(runs) <= LEAST:
-        raise StateError(
-            f"{len(runs) - 1} perturbed runs make no band", where="--with", cure=f"Name at least {LEAST}: --with 1x1 --with 4x1"
-        )
+    require_enough(len(runs) - 1)
     seen = {pair: _distance(start, runs[pair[0]], runs[pair[1]]) for pair in combinations(range(len(runs)), 2)}
     moved = sum(not _equal(found) for (one, _), found in seen.items() if one == 0)
     if not moved:

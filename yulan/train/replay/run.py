@@ -17,7 +17,7 @@ from yulan.train.checkpoint.state import read_state
 from yulan.train.launch.job import CHECKPOINTS
 from yulan.train.log import REPLAY
 from yulan.train.phase import Plan, determinism_of, train_phase
-from yulan.train.replay.band import Band, make_band, require_fitting
+from yulan.train.replay.band import Band, make_band, require_enough, require_fitting
 from yulan.train.replay.challenge import Challenge
 from yulan.train.replay.segment import Segment, require_keys
 from yulan.train.replay.verdict import Replayed, asked, judge, require_band
@@ -120,6 +120,7 @@ def calibrate(
     Raises: RecipeError: the recipe is another one; StateError: too few runs, or none that differs.
     """
     require_keys(read_state(segment.end), bench.recipe, segment.phase, segment.end)
+    require_enough(len(profiles) - 1)
     runs, folders = [], list[Path]()
     for number, profile in enumerate(profiles):
         name = f"{number}-{profile.processes}x{profile.threads}"
