@@ -54,6 +54,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("plan", "--help"),
         ("verify", "--help"),
         ("checkpoint", "list", "--help"),
+        ("replay", "--help"),
     ],
     ids=" ".join,
 )

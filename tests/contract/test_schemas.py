@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "schemas").glob("*.json"))
 CLASSES = {
     "evidence": "yulan.release.card.evidence:Evidence",
+    "band": "yulan.train.replay.band:Band",
     "continued": "yulan.train.onward:Continued",
     "drops": "yulan.data.drops:Drops",
     "evaluation": "yulan.evaluate.result:Evaluation",
@@ -32,6 +33,7 @@ CLASSES = {
     "record": "yulan.manifest:Record",
     "rejects": "yulan.data.own.write:Rejected",
     "release": "yulan.release.release:Release",
+    "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",
     "sources": "yulan.recipe.sources:Sources",
     "state": "yulan.train.checkpoint.state:State",

@@ -19,6 +19,7 @@ VERBS = {
     "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
     "publish": ("publish", "Publish a judged bundle to a hub."),
     "pull": ("pull", "Fetch a revision of a release and verify every byte."),
+    "replay": ("replay", "Train a published stretch again: EXACT, CLOSE or DIFFERENT."),
     "show": ("show", "Print a recipe, profile or phase."),
     "track": ("track", "Look at training runs, or rebuild their store."),
     "use": ("use", "Choose the recipe and profile that dvc works on."),
