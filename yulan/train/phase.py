@@ -95,8 +95,6 @@ def require_able(profile: Profile, phase: Phase) -> None:
         )
     if profile.zero == 0 and profile.precision == "bf16":
         raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
-    if profile.reduction == "exact":
-        raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose `engine`")
     if profile.launcher != "torchrun":
         raise RecipeError(
             f"the launcher {profile.launcher} is not available yet", where="profile launcher", cure="Choose torchrun"
