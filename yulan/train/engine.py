@@ -210,7 +210,7 @@ class Engine:
             return list(own.split([partition.numel() for partition in self._partitions()]))
         # Each rank updates everything.
         whole = own.new_empty(self.profile.processes * len(own))
-        dist.all_gather_into_tensor(whole, own)
+        dist.all_gather(list(whole.split(len(own))), own)
         parts = whole[: sum(self.sizes)].split(self.sizes)
         return [part.view_as(tensor) for part, tensor in zip(parts, self.tensors.values(), strict=True)]
 
