@@ -125,7 +125,8 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
 
 
 def _words(told: Determinism) -> str:
-    return f"{told.isa}, {told.ranks} ranks x {told.threads} threads, torch {told.torch}"
+    ranks = "any number of ranks" if told.ranks is None else f"{told.ranks} ranks"
+    return f"{told.isa}, {ranks} x {told.threads} threads, torch {told.torch}"
 
 
 def _require_same(folder: Path, job: Job) -> None:

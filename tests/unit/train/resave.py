@@ -11,6 +11,7 @@ from yulan.data.batch import Batches, Micro
 from yulan.data.order import Order
 from yulan.data.pack import Pack
 from yulan.schema import load_json, structure
+from yulan.train import reduce
 from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job, read_job
@@ -18,6 +19,8 @@ from yulan.train.randomness import seed_all
 from yulan.train.run import Run
 
 LR = 0.01
+BUCKET = 4096
+"""Small, so that a slice is exchanged in several turns."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +67,7 @@ def resave(run: Run, micros: list[Micro], source: str, folder: Path, reduction: 
 
 def main() -> None:
     task = structure(load_json(Path(sys.argv[1])), Task)
+    reduce.BUCKET = BUCKET
     job = regrid(read_job(Path(task.job)), task.grid)
     seed_all(1, 1)
     connect(job.profile)

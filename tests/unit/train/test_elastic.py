@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tests.unit.train.conftest import ROOT, World, profile
 from tests.unit.train.resave import LR, Task, micro_batches, regrid
+from tests.unit.train.test_reduce import tree_sum
 from tests.unit.train.test_run import tree
 from yulan import files
 from yulan.model.decoder import Decoder
@@ -88,14 +89,6 @@ def test_exact_runs_on_one_two_and_four_ranks_are_one_run_byte_for_byte(world: W
     norms = [row["grad_norm"] for row in files.complete_rows(trained / "data" / "metrics.jsonl")]
     assert len(norms) == 6
     assert min(norms) > world.recipe.optimizer.clip, "every gradient was clipped"
-
-
-def tree_sum(values: list[Tensor]) -> Tensor:
-    """The definition: the left child is the largest whole power of two."""
-    if len(values) == 1:
-        return values[0]
-    left = 1 << (len(values) - 1).bit_length() - 1
-    return tree_sum(values[:left]) + tree_sum(values[left:])
 
 
 def step_by_definition(trained: Path, grid: int) -> dict[str, Tensor]:
