@@ -64,9 +64,10 @@ def test_a_file_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
     ("value", "words"),
     [
         ({"total": 1, "sources": {}, "totl": 1}, r"where: \$: unknown key 'totl'\. Did you mean 'total'\?"),
+        ({"totl": 1, "sources": {}}, r"where: \$: unknown key 'totl'\. Did you mean 'total'\?"),
         ({"total": 1, "sources": {}, "zz": 1}, r"unknown key 'zz'\. Known: sources, total"),
         ({"total": 1}, r"missing key 'sources'\. Add it: a recipe is complete, it has no defaults"),
-        ({"total": "many", "sources": {"a": {"weight": 1, "repeats": 0}}}, r"\$\.total: 'many' is not of type integer"),
+        ({"total": "many", "sources": {"a": {"weight": 1, "repeats": 0}}}, r"\$\.total: 'many' is not of type integer\. Correct"),
         (
             {"total": "1e3", "sources": {"a": {"weight": 1, "repeats": 0}}},
             r"\(write 1\.0e-3, not 1e-3, which YAML reads as text\)",
