@@ -89,6 +89,8 @@ def test_exact_runs_on_one_two_and_four_ranks_are_one_run_byte_for_byte(world: W
     norms = [row["grad_norm"] for row in files.complete_rows(trained / "data" / "metrics.jsonl")]
     assert len(norms) == 6
     assert min(norms) > world.recipe.optimizer.clip, "every gradient was clipped"
+    warnings = train_phase(world.plan(6, profile=profile(2)), tmp_path / "run").warnings
+    assert "any number of ranks x 1 threads" in warnings[0], "finished, so nothing is launched"
 
 
 def step_by_definition(trained: Path, grid: int) -> dict[str, Tensor]:
