@@ -48,6 +48,8 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("--help",),
         ("--version",),
         ("plan",),
+        ("plan", "yulan-mini"),
+        ("lint", "nano"),
         ("show", "recipe"),
         ("show", "profile"),
         ("show", "phase", "phase-01"),
