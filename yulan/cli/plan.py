@@ -14,7 +14,7 @@ from yulan.profile import load_profile
 from yulan.recipe import read_recipe
 from yulan.schema import plain
 
-# 7,176 tokens/s a GPU is what the authors' own script works out for 1 T tokens (pretrain/scripts/estimate_mfu.py); by this
+# 7,174 tokens/s a GPU is what the authors' own script works out for 1 T tokens (pretrain/scripts/estimate_mfu.py); by this
 # plan's formula that is 43 % of an A800's 312 TFLOP/s. docs/faithful.md says why their own figure is 51.6 %.
 MFU, PEAK = 0.43, 312e12
 
@@ -60,7 +60,7 @@ def _fit(folder: Path, recipe: str | None, profile: str | None, phase: str | Non
         _say(found, profile)
     if not found.fits:
         raise ResourceError(
-            f"does not fit: {_size(found.needed)} a device, {_size(found.device)} are there",
+            f"going on from it does not fit: {_size(found.needed)} a device, {_size(found.device)} are there",
             where=folder,
             cure="Choose a profile with more processes, a higher ZeRO stage or more memory",
         )
@@ -97,11 +97,9 @@ def _table(made: Plan) -> None:
         sizes = f"{p.name:14} {p.tokens:17,} {p.start:9,} {p.steps:7,} {p.context:7,} {p.flops:9.3g} {p.recompute:10.3g}"
         costs = f"{p.cumulative / REPORTABLE:8.3%} {p.gpu_hours:10,.1f} {_time(p.seconds):>10}"
         click.echo(f"{sizes} {costs} {_size(p.checkpoint):>10} {_size(p.checkpoints):>9}")
-    hours = sum(p.gpu_hours for p in made.phases)
-    click.echo(
-        f"{'all':14} {made.tokens:17,} {'':9} {sum(p.steps for p in made.phases):7,} {'':7} {made.flops:9.3g} "
-        f"{sum(p.recompute for p in made.phases):10.3g} {'':8} {hours:10,.1f} {_time(made.seconds):>10} {'':10} {_size(made.disk):>9}"
-    )
+    steps, hours, again = (sum(getattr(p, key) for p in made.phases) for key in ("steps", "gpu_hours", "recompute"))
+    sizes = f"{'all':14} {made.tokens:17,} {'':9} {steps:7,} {'':7} {made.flops:9.3g} {again:10.3g}"
+    click.echo(f"{sizes} {'':8} {hours:10,.1f} {_time(made.seconds):>10} {'':10} {_size(made.disk):>9}")
     for path in made.paths:
         click.echo(
             f"to {path.final}: {path.tokens:,} tokens in {path.steps:,} steps, {path.flops:.3g} FLOPs; 6 N D = {path.simple:.3g}"
@@ -112,9 +110,7 @@ def _table(made: Plan) -> None:
                 f"  the rate falls from step {a.start:,} over {a.length:,} steps{held}; {path.last_lr:.2g} at the last step"
             )
     click.echo(f"FLOPs: {FORMULA}; +recompute: one more forward pass of the layers; of 1e23: FLOPs along the path")
-    click.echo(
-        f"GPU-hours: at {made.rate.mfu:.1%} of {made.rate.peak:.3g} FLOP/s; time: at the rate of profile {made.profile}, all processes"
-    )
+    click.echo(f"GPU-hours: at {made.rate.mfu:.1%} of {made.rate.peak:.3g} FLOP/s; time: at the rate of profile {made.profile}")
     click.echo("model states a process, without activations:")
     for s in made.states:
         own = f"  <- profile {made.profile}" if s.zero == made.zero else ""
