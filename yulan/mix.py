@@ -1,6 +1,7 @@
 """A mix: how many whole tokens of a phase's budget each source gives, what was asked for, and which files were taken."""
 
 import gzip
+import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -111,6 +112,24 @@ def list_text(groups: list[Group]) -> str:
     for group in groups:
         lines.append(f"{group.source}\t{group.tokens}\n")
         lines += [f"\t{path}\n" for path in group.paths]
+    return "".join(lines)
+
+
+def mix_text(mix: Mix) -> str:
+    """A mix as YAML, one line a source, in the order given."""
+    lines = [f"total: {mix.total}\n", "sources:\n"]
+    lines += [f"  {name}: {{weight: {part.weight}, repeats: {part.repeats}}}\n" for name, part in mix.sources.items()]
+    if mix.intent is None:
+        lines.append("intent: null\n")
+    else:
+        # A name of digits and underscores is a number to YAML.
+        lines += ["intent:\n", f'  name: "{mix.intent.name}"\n', f"  declared: {mix.intent.declared}\n", "  sources:\n"]
+        for name, asked in mix.intent.sources.items():
+            lines.append(f"    {name}: {{tokens: {asked.tokens}, flag: {json.dumps(asked.flag)}}}\n")
+    if mix.files is None:
+        lines.append("files: null\n")
+    else:
+        lines.append(f"files: {{path: {mix.files.path}, count: {mix.files.count}, sha256: {json.dumps(mix.files.sha256)}}}\n")
     return "".join(lines)
 
 

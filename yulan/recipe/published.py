@@ -16,7 +16,7 @@ from typing import Any
 
 from yulan import digest, files
 from yulan.errors import DataError
-from yulan.mix import FileList, Group, Intent, Mix, Part, Request, list_text
+from yulan.mix import FileList, Group, Intent, Mix, Part, Request, list_text, mix_text
 from yulan.schema import check, plain
 
 PREFIX = "input_ids/"
@@ -147,25 +147,7 @@ def _write_mix(
         files=FileList(path=path, count=sum(len(group.paths) for group in groups), sha256=digest.of_bytes(text)),
     )
     check(plain(made), "mix", phase)
-    files.write_text(folder / "mixes" / f"{phase}.yaml", mix_text(made))
-
-
-def mix_text(mix: Mix) -> str:
-    """A mix as YAML, one line a source, in the order given."""
-    lines = [WRITTEN, f"total: {mix.total}\n", "sources:\n"]
-    lines += [f"  {name}: {{weight: {part.weight}, repeats: {part.repeats}}}\n" for name, part in mix.sources.items()]
-    if mix.intent is None:
-        lines.append("intent: null\n")
-    else:
-        # A name of digits and underscores is a number to YAML.
-        lines += ["intent:\n", f'  name: "{mix.intent.name}"\n', f"  declared: {mix.intent.declared}\n", "  sources:\n"]
-        for name, asked in mix.intent.sources.items():
-            lines.append(f"    {name}: {{tokens: {asked.tokens}, flag: {json.dumps(asked.flag)}}}\n")
-    if mix.files is None:
-        lines.append("files: null\n")
-    else:
-        lines.append(f"files: {{path: {mix.files.path}, count: {mix.files.count}, sha256: {json.dumps(mix.files.sha256)}}}\n")
-    return "".join(lines)
+    files.write_text(folder / "mixes" / f"{phase}.yaml", WRITTEN + mix_text(made))
 
 
 def origins(sources: Sequence[str], tables: Tables) -> dict[str, Origin]:
