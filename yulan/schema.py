@@ -30,7 +30,7 @@ DEEPEST = 100
 """Collections of YAML inside each other."""
 
 
-# libyaml reads seven times as fast, and a curriculum has thousands of lines; where it is missing PyYAML's own reader does the same.
+# libyaml reads seven times as fast, and a curriculum has thousands of lines. Where it is missing PyYAML's own reader does.
 _Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
