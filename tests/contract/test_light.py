@@ -49,6 +49,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("--version",),
         ("plan",),
         ("plan", "yulan-mini"),
+        ("plan", "nano", "--data"),
         ("lint", "nano"),
         ("show", "recipe"),
         ("show", "profile"),

@@ -11,7 +11,7 @@ from yulan.params import read_params
 from yulan.plan import FORMULA, REPORTABLE, Plan, Rate, make_plan
 from yulan.plan.fit import Fit, fit
 from yulan.profile import load_profile
-from yulan.recipe import read_recipe
+from yulan.recipe import load_recipe, read_recipe
 from yulan.schema import plain
 
 # 7,174 tokens/s a GPU is what the authors' own script works out for 1 T tokens (pretrain/scripts/estimate_mfu.py); by this
@@ -26,15 +26,27 @@ MFU, PEAK = 0.43, 312e12
 @click.option("--peak", default=PEAK, show_default=True, type=click.FloatRange(0, min_open=True), help="FLOP/s of one GPU.")
 @click.option("--continue", "checkpoint", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Does it fit?")
 @click.option("--phase", help="With --continue: the phase to train; default: the checkpoint's own.")
+@click.option("--data", is_flag=True, help="Shares of families and languages instead of costs.")
+@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="With --data: write them as SVG and CSV too.")
 @click.option("--json", "as_json", is_flag=True)
 def plan(
-    recipe: str | None, profile: str | None, mfu: float, peak: float, checkpoint: Path | None, phase: str | None, as_json: bool
+    recipe: str | None,
+    profile: str | None,
+    mfu: float,
+    peak: float,
+    checkpoint: Path | None,
+    phase: str | None,
+    data: bool,
+    into: Path | None,
+    as_json: bool,
 ) -> None:
     """Say what RECIPE (default: the one in use) costs, before anything runs; or whether going on from a checkpoint fits."""
     if checkpoint is not None:
         return _fit(checkpoint, recipe, profile, phase, as_json)
     root = find_root()
     params = read_params(root)
+    if data:
+        return _data(root, recipe or params.recipe, into)
     name = profile or params.profile
     # The recipe alone, without mixes and sources: they would take longer than all the rest.
     found = read_recipe(recipe_file(root, recipe or params.recipe))
@@ -44,6 +56,17 @@ def plan(
     else:
         _table(made)
     return None
+
+
+def _data(root: Path, recipe: str, into: Path | None) -> None:
+    from yulan.report.curriculum import KINDS, draw_curriculum, lines, shares
+
+    book = load_recipe(root, recipe)
+    final = book.recipe.leaves()[0]
+    for kind in KINDS:
+        click.echo("\n".join(lines(shares(book, kind, final))))
+    for path in draw_curriculum(book, final, into) if into is not None else ():
+        click.echo(f"wrote {path}", err=True)
 
 
 def _fit(folder: Path, recipe: str | None, profile: str | None, phase: str | None, as_json: bool) -> None:
