@@ -1,8 +1,8 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, ui, pictures, lock, clean.
+# The rest is for those who change the code: check, test-all, slurm, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check test-all ui pictures lock clean
+.PHONY: help setup repro test check test-all slurm ui pictures lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -18,16 +18,20 @@ repro: setup
 	@$(BIN)/python -m pipelines.rehearse
 
 test: setup
-	@$(PYTEST) -m "not large and not gpu"
+	@$(PYTEST) -m "not large and not gpu and not slurm"
 
 check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(PYTEST) -m "not slow and not large and not gpu"
+	@$(PYTEST) -m "not slow and not large and not gpu and not slurm"
 
 test-all: setup
-	@$(PYTEST) -m "not gpu"
+	@$(PYTEST) -m "not gpu and not slurm"
+
+# A real two-node Slurm on this machine: as root, with Debian's slurm-wlm and munge.
+slurm: setup
+	@$(PYTEST) -m slurm -rs tests/slurm
 
 ui: setup
 	@$(BIN)/yulan track ui

@@ -1,4 +1,4 @@
-"""What every stage does first and last: check the environment, open inputs, seal the manifest, write the record."""
+"""What every stage does first and last: open inputs, seal the manifest, write the record."""
 
 import ctypes
 import datetime
@@ -14,7 +14,7 @@ from typing import Any
 
 from yulan import files, manifest
 from yulan.errors import StateError, YulanError, render
-from yulan.layout import Layout, Place, contain, find_root, require_clone_environment
+from yulan.layout import Layout, Place, contain, find_root
 from yulan.manifest import Determinism, Manifest, Record
 from yulan.params import Params, read_params
 from yulan.profile import Profile, load_profile
@@ -124,7 +124,6 @@ def run(name: str, work: Callable[[Stage], None]) -> None:
     die_with_parent()
     try:
         root = find_root()
-        require_clone_environment(root)
         contain(root)
         params = read_params(root)
         stage = Stage(

@@ -10,7 +10,7 @@ from yulan.recipe import INIT
 from yulan.train.checkpoint.scan import newest
 from yulan.train.launch.job import CHECKPOINTS, training_keys
 from yulan.train.log import METRICS
-from yulan.train.phase import Outcome, Plan, determinism_of, link_outcome, run_digest, train_phase
+from yulan.train.phase import Outcome, Plan, link_outcome, run_digest, train_phase
 from yulan.train.progress import Progress
 from yulan.train.spend import require_allowed
 from yulan.train.track import Attempt, Tracker
@@ -45,7 +45,7 @@ def work(stage: Stage) -> None:
     stage.seal(
         keys=training_keys(stage.recipe, name),
         summary=summary(stage, outcome),
-        determinism=determinism_of(stage.profile),
+        determinism=outcome.state.determinism,
         runs=tracker.runs,
         warnings=(*outcome.warnings, *tracker.warnings),
     )

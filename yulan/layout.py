@@ -50,7 +50,7 @@ def require_clone_environment(root: Path) -> None:
     Raises: StateError: another Python runs it.
     """
     own = root / ".venv"
-    if own.is_dir() and Path(sys.prefix).resolve() != own.resolve():
+    if Path(sys.prefix).resolve() != own.resolve():
         raise StateError(
             "this is not the clone's environment", where=sys.prefix, cure="Run it as: make repro, or .venv/bin/dvc repro"
         )
@@ -60,7 +60,8 @@ def contain(root: Path) -> None:
     """Keep what libraries write of their own accord inside the clone, and their telemetry off; what is set already stays."""
     cache = root / ".cache"
     os.environ.setdefault("HF_HOME", str(cache / "huggingface"))
-    for name in ("MPLCONFIGDIR", "NLTK_DATA", "TRITON_HOME", "XDG_CACHE_HOME"):
+    # The last one: pip asks rustc for its version, and rustup's stand-in for rustc makes its home to answer.
+    for name in ("MPLCONFIGDIR", "NLTK_DATA", "TRITON_HOME", "XDG_CACHE_HOME", "RUSTUP_HOME"):
         os.environ.setdefault(name, str(cache))
     for name in ("DO_NOT_TRACK", "SCARF_NO_ANALYTICS", "HF_HUB_DISABLE_TELEMETRY", "DVC_NO_ANALYTICS"):
         os.environ.setdefault(name, "1")

@@ -10,6 +10,22 @@ from yulan.schema import check, load_yaml, structure, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Slurm:
+    """What a job asks the scheduler for."""
+
+    nodes: int
+    """The processes spread evenly over them."""
+    gpus: int
+    """Of each node; 0: none."""
+    minutes: int
+    """Time limit of one try; a job that needs more queues itself again."""
+    notice: int
+    """Seconds before the limit at which the ranks are told to save."""
+    partition: str | None
+    account: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     device: Literal["cpu", "cuda"]
     processes: int
@@ -26,6 +42,8 @@ class Profile:
     runner: Literal["native", "ray"]
     """Daft's."""
     launcher: Literal["torchrun", "deepspeed", "slurm"]
+    slurm: Slurm | None
+    """Null unless the launcher is slurm."""
     device_memory: int
     """Bytes a process may use."""
     flops: float

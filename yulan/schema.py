@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Hashable
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,8 @@ Scalar = int | float | str | bool
 # Without detailed validation a law that a class breaks reaches the caller as it was raised.
 _converter = cattrs.Converter(detailed_validation=False)
 _converter.register_structure_hook(Scalar, lambda value, _: value)
+
+_EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
 
 LARGEST = 64 << 20
 """Bytes of the largest YAML or JSON file that is read."""
@@ -115,7 +118,9 @@ def schema(name: str) -> dict[str, Any]:
 
 def check(value: Any, name: str, where: object, kind: type[YulanError] = RecipeError) -> None:
     """Raises: `kind`: `value` breaks `schemas/<name>.json`; the message has the path of the wrong key."""
-    error = best_match(Draft202012Validator(schema(name)).iter_errors(value))
+    errors = list(Draft202012Validator(schema(name)).iter_errors(value))
+    # A misspelt key is also a missing one; what was typed says more.
+    error = best_match([e for e in errors if e.validator == "additionalProperties"] or errors)
     if error is not None:
         what, cure = _explain(error)
         # jsonschema's own json_path writes $.phases['phase-03'], which nobody types.
@@ -145,7 +150,8 @@ def _explain(error: ValidationError) -> tuple[str, str]:
         missing = [key for key in error.schema["required"] if key not in error.instance]
         return f"missing key {', '.join(map(repr, missing))}", "Add it: a recipe is complete, it has no defaults"
     if error.validator == "type":
-        hint = " (write 1.0e-3, not 1e-3, which YAML reads as text)" if isinstance(error.instance, str) else ""
+        written = isinstance(error.instance, str) and _EXPONENT.fullmatch(error.instance)
+        hint = " (write 1.0e-3, not 1e-3, which YAML reads as text)" if written else ""
         return f"{str(error.instance)[:60]!r} is not of type {error.validator_value}{hint}", "Correct the value"
     if error.validator in {"enum", "const"}:
         allowed = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]

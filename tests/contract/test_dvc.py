@@ -51,6 +51,10 @@ def test_a_stage_has_one_output_and_its_manifest_as_a_metric(name: str):
     assert stage["desc"]
 
 
+def test_bytecode_is_no_input_of_a_stage():
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+
+
 def test_no_output_persists():
     assert "persist" not in (ROOT / "dvc.yaml").read_text(encoding="utf-8")
 

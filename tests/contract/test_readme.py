@@ -47,6 +47,11 @@ def test_a_command_of_the_readme_exists(page: str, line: str):
         assert {w for w in rest if w.startswith("--")} <= known
 
 
+def test_the_chinese_page_shows_no_command_that_the_english_one_lacks():
+    shown = {page: {line.split("  #")[0].strip() for where, line in commands() if where == page} for page in PAGES}
+    assert shown["README.zh.md"] - shown["README.md"] == set()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_what_a_page_links_to_is_there(page: str):
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8"))

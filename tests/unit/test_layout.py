@@ -61,8 +61,9 @@ def test_a_recipes_name_cannot_lead_out_of_its_folder(copied: Path):
 
 
 def test_a_stage_runs_with_the_clones_own_python(copied: Path):
+    (copied / ".venv").symlink_to(sys.prefix)
     require_clone_environment(copied)
-    (copied / ".venv").mkdir()
+    (copied / ".venv").unlink()
     with pytest.raises(StateError, match=r"this is not the clone's environment\. Run it as: make repro") as raised:
         require_clone_environment(copied)
     assert str(raised.value.where) == sys.prefix

@@ -63,6 +63,7 @@ def test_a_file_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("value", "words"),
     [
+        ({"totl": 1, "sources": {}}, r"where: \$: unknown key 'totl'\. Did you mean 'total'\?"),
         (
             {"total": 1, "sources": {}, "intent": None, "files": None, "totl": 1},
             r"where: \$: unknown key 'totl'\. Did you mean 'total'\?",
@@ -77,7 +78,7 @@ def test_a_file_too_large_is_not_read(tmp_path: Path, monkeypatch: pytest.Monkey
         ),
         (
             {"total": "many", "sources": {"a": {"weight": 1, "repeats": 0}}, "intent": None, "files": None},
-            r"\$\.total: 'many' is not of type integer",
+            r"\$\.total: 'many' is not of type integer\. Correct",
         ),
         (
             {"total": "1e3", "sources": {"a": {"weight": 1, "repeats": 0}}, "intent": None, "files": None},

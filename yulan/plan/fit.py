@@ -35,7 +35,7 @@ class Fit:
     device: int
     """Bytes a process may use, as the profile says."""
     host: int
-    """Of all processes of the machine while the fp32 model is made, before it moves to the devices; on CPU the same as needed."""
+    """Of all processes of one node while the fp32 model is made, before it moves to the devices; on CPU the same as needed."""
     disk: int
     """Of the checkpoint that is read, and of each one that is written."""
 
@@ -73,6 +73,7 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
     bucket = low * min(BUCKET, numbers) if profile.zero and profile.processes > 1 else 0
     activations = _activations(model, known[name], found, low)
     needed = held.total + bucket + activations
+    on_a_node = -(-profile.processes // (profile.slurm.nodes if profile.slurm else 1))
     return Fit(
         checkpoint=place.name,
         step=state.global_step,
@@ -83,7 +84,7 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
         bucket=bucket,
         activations=activations,
         device=profile.device_memory,
-        host=profile.processes * (needed if profile.device == "cpu" else 4 * numbers),
+        host=on_a_node * (needed if profile.device == "cpu" else 4 * numbers),
         disk=12 * numbers,
     )
 

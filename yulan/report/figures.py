@@ -1,5 +1,6 @@
 """The pictures as files: SVG for documents, PNG where SVG is not shown, tables beside them."""
 
+import os
 from pathlib import Path
 
 import vl_convert
@@ -13,6 +14,9 @@ from yulan.report.ink import FILE
 PICTURES = ("mixes", "flow", "loss", "learning-rate", "gradient-norm", "bits-per-byte")
 SCALE = 2.0
 """Pixels of a PNG for one of the SVG."""
+
+# Another machine's fonts would give other bytes, and the release another identity. Read at a process's first picture.
+os.environ["FONTCONFIG_FILE"] = str(Path(__file__).with_name("fonts.conf"))
 
 
 def draw_figures(facts: Facts, recipe: Recipe, folder: Path) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-FONT = "system-ui, 'Noto Sans', 'Noto Sans CJK SC', 'Noto Sans SC', sans-serif"
+# The first one ships inside vl-convert: the same picture, byte for byte, whatever fonts a machine has.
+FONT = "'Liberation Sans', Arial, 'Noto Sans CJK SC', 'Noto Sans SC', sans-serif"
 
 # Of middle lightness, so that they carry on white and on near-black; neighbours differ in lightness too.
 SERIES = ("#3b82c4", "#e08a2c", "#3f9d6b", "#c2557a", "#8d74c9", "#b39a1f", "#2fa3ad", "#a3674a", "#7b8794", "#7aa33a")

@@ -4,21 +4,20 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 from yulan import digest, files
 from yulan.data.order import order_key
 from yulan.errors import RecipeError, StateError, TrainError
-from yulan.isa import isa
 from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
+from yulan.train.determinism import class_after, determinism_of
+from yulan.train.launch import slurm, torchrun
 from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
-from yulan.train.launch.torchrun import launch
 from yulan.train.log import METRICS, REPLAY
 
 LOCK = "lock"
@@ -60,16 +59,6 @@ def run_digest(recipe: Recipe, phase: str, mix_digest: str, parent_digest: str) 
     return digest.of_json({"keys": keys, "mix": mix_digest, "parent": parent_digest})
 
 
-def determinism_of(profile: Profile) -> Determinism:
-    ranks = None if profile.reduction == "exact" else profile.processes
-    kind = isa()
-    if profile.device == "cuda":
-        import torch
-
-        kind = torch.cuda.get_device_name()
-    return Determinism(isa=kind, threads=profile.threads, ranks=ranks, torch=metadata.version("torch"))
-
-
 def train_phase(plan: Plan, folder: Path, look: Callable[[], None] = lambda: None) -> Outcome:
     """Train in `folder`, going on from its newest whole checkpoint if there is one.
 
@@ -97,9 +86,19 @@ def require_able(profile: Profile, phase: Phase) -> None:
         raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
     if profile.reduction == "exact":
         raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose `engine`")
-    if profile.launcher != "torchrun":
+    if profile.launcher == "deepspeed":
+        raise RecipeError("the launcher deepspeed is not available yet", where="profile launcher", cure="Choose torchrun")
+    if profile.launcher == "slurm" and profile.slurm is None:
         raise RecipeError(
-            f"the launcher {profile.launcher} is not available yet", where="profile launcher", cure="Choose torchrun"
+            "the launcher slurm has no settings",
+            where="profile slurm",
+            cure="Give nodes, gpus, minutes, notice, partition, account",
+        )
+    if profile.slurm is not None and profile.processes % profile.slurm.nodes:
+        raise RecipeError(
+            f"{profile.processes} processes do not spread evenly over {profile.slurm.nodes} nodes",
+            where="profile slurm nodes",
+            cure="Choose nodes that divide the processes",
         )
 
 
@@ -112,15 +111,17 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
     begin = read_state(plan.parent)
     state = read_state(found or plan.parent)
     determinism = determinism_of(plan.profile)
-    if state.determinism is not None and state.determinism != determinism:
+    # Under Slurm another machine trains; the job judges its own class as it starts.
+    here = plan.profile.launcher != "slurm"
+    if here and state.determinism is not None and state.determinism != determinism:
         told = f"step {state.global_step} was trained under {_words(state.determinism)}, now {_words(determinism)}"
         warnings.append(f"{told}: from here on CLOSE, not EXACT")
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     if found is None or state.phase_step < plan.steps:
-        exact = state.trajectory == "EXACT" and state.determinism in (None, determinism)
-        job = _job(plan, folder, found or plan.parent, begin, determinism, "EXACT" if exact else "CLOSE")
+        job = _job(plan, folder, found or plan.parent, begin, determinism, class_after(state, determinism))
         _require_same(folder, job)
+        launch = slurm.launch if plan.profile.launcher == "slurm" else torchrun.launch
         launch(job, lock, look)
     first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
     return _outcome(plan, checkpoints, first, tuple(warnings))

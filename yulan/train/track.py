@@ -89,6 +89,8 @@ class Store:
         recipe = self.run(attempt.recipe.name, base | {"yulan.kind": "recipe"}, None)
         tags = base | {"yulan.phase": attempt.phase}
         phase = self.run(attempt.phase, tags | {"yulan.kind": "phase"}, recipe)
+        for run_id in (recipe, phase):
+            self.client.update_run(run_id, status="RUNNING")
         older = self.find(tags | {"yulan.kind": "attempt"})
         for run in older:
             if run.info.status == "RUNNING":
@@ -135,8 +137,14 @@ class Store:
             self.client.delete_logged_model_tag(model.model_id, added)
         self.client.log_outputs(run_id, [self.mlflow.entities.LoggedModelOutput(model.model_id, state.global_step)])
 
-    def close(self, run_id: str, status: str) -> None:
-        self.client.set_terminated(run_id, status)
+    def close(self, recipe: Recipe, runs: Mapping[str, str], status: str) -> None:
+        """End an attempt and its phase; the recipe's run ends with the last of its phases."""
+        for kind in ("attempt", "phase"):
+            self.client.set_terminated(runs[kind], status)
+        phases = self.find({"yulan.recipe": recipe.name, "yulan.kind": "phase"})
+        done = {run.data.tags["yulan.phase"] for run in phases if run.info.status == "FINISHED"}
+        if done >= recipe.phases.keys():
+            self.client.set_terminated(runs["recipe"], "FINISHED")
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -187,7 +195,7 @@ class Tracker:
             store.log(runs["attempt"], list(self.tail.rows()))
             for folder in self.kept:
                 store.checkpoint(runs["attempt"], self.attempt, folder)
-            store.close(runs["attempt"], self.status)
+            store.close(self.attempt.recipe, runs, self.status)
             self.runs = runs
         except Exception as error:
             # Whatever MLflow or its database raises: training does not depend on it.
@@ -210,6 +218,6 @@ def rebuild(layout: Layout, recipe: Recipe) -> int:
         store.log(runs["attempt"], files.complete_rows(place.data / METRICS))
         for folder in sorted((place.data / CHECKPOINTS).iterdir()):
             store.checkpoint(runs["attempt"], attempt, folder)
-        store.close(runs["attempt"], "FINISHED")
+        store.close(recipe, runs, "FINISHED")
         count += 1
     return count

@@ -268,6 +268,14 @@ def test_a_random_model_gets_nothing_right_and_the_stage_stops(tiny: Path, tmp_p
         synthesize(settings(sums=family()), {}, tmp_path, prompts, Generator(tiny, threads=1), tmp_path / "data")
 
 
+def test_a_recipe_may_ask_nothing(tiny: Path, tmp_path: Path, prompts: Path) -> None:
+    from yulan.data.synthesize.generate import Generator
+
+    made = synthesize(settings(), {}, tmp_path, prompts, Generator(tiny, threads=1), tmp_path / "data")
+    assert made.families == {}
+    assert pq.read_table(tmp_path / "data" / REJECTED).num_rows == 0
+
+
 def test_what_is_not_a_model_is_refused(tmp_path: Path, tiny: Path) -> None:
     from yulan.data.synthesize.gguf import load_gguf
 

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from yulan.params import params_for
 from yulan.profile import load_profile
 from yulan.recipe import load_recipe
 from yulan.schema import check, load_json
+
+ROOT = Path(__file__).parents[3]
 
 
 def stage(root: Path, name: str, phase: str | None = None) -> Stage:
@@ -30,6 +34,14 @@ def raw(copied: Path) -> Stage:
     files.write_text(made.place.data / "en" / "a.txt", "words")
     made.seal(keys=("seed",), summary={"documents": 1})
     return made
+
+
+def test_another_python_is_told_before_it_misses_a_package():
+    python = getattr(sys, "_base_executable", sys.executable)
+    done = subprocess.run([python, "-m", "pipelines.clean"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 6
+    (line,) = done.stderr.splitlines()
+    assert "this is not the clone's environment. Run it as: make repro" in line
 
 
 def test_a_stage_quotes_what_it_was_made_from(copied: Path, raw: Stage):

@@ -14,7 +14,7 @@ from yulan.errors import DataError, RecipeError, StateError
 from yulan.layout import shipped
 from yulan.model.shape import count
 from yulan.plan.fit import fit
-from yulan.profile import load_profile
+from yulan.profile import Slurm, load_profile
 from yulan.recipe import Recipe
 from yulan.train.checkpoint.initial import write_initial
 
@@ -54,6 +54,8 @@ def test_one_byte_too_few_does_not_fit(recipe: Recipe, checkpoint: Path):
 def test_on_a_gpu_the_host_holds_the_fp32_model_of_each_process_while_it_is_made(recipe: Recipe, checkpoint: Path):
     profile = replace(load_profile("cpu-2"), device="cuda", precision="bf16", processes=8)
     assert fit(checkpoint, profile, "phase-01", dict(recipe.phases)).host == 8 * 4 * count(recipe.model)
+    two = replace(profile, slurm=Slurm(nodes=2, gpus=4, minutes=60, notice=60, partition=None, account=None))
+    assert fit(checkpoint, two, "phase-01", dict(recipe.phases)).host == 4 * 4 * count(recipe.model)
 
 
 def test_the_command_says_bytes_of_device_and_host_and_ends_with_8_where_it_does_not_fit(checkpoint: Path, tmp_path: Path):

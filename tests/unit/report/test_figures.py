@@ -1,3 +1,7 @@
+import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -30,3 +34,24 @@ def test_pictures_open_and_name_nothing_outside_themselves(folder: Path):
 def test_equal_facts_give_equal_pictures(folder: Path, book: Book, facts: Facts):
     for name in ("mixes", "loss"):
         assert chart_svg(name, facts, book.recipe) == (folder / f"{name}.svg").read_text()
+
+
+def test_no_font_of_the_machine_changes_a_picture(tmp_path: Path):
+    """One that is installed (matplotlib's DejaVu) looks like one that is not; without our setting it does not."""
+    package = importlib.util.find_spec("matplotlib")
+    fonts = Path(str(package and package.origin)).parent / "mpl-data" / "fonts" / "ttf"
+    assert list(fonts.glob("DejaVu*"))
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{fonts}</dir></fontconfig>")
+    draw = """
+import sys
+if sys.argv[1] == "ours": import yulan.report.figures
+import vl_convert
+svg = '<svg xmlns="http://www.w3.org/2000/svg" width="90" height="30"><text y="20" font-family="{}, Arial">mix</text></svg>'
+print(vl_convert.svg_to_png(svg.format("DejaVu Sans")) == vl_convert.svg_to_png(svg.format("No Such Font")))
+"""
+    env = os.environ | {"FONTCONFIG_FILE": str(tmp_path / "fonts.conf")}
+    said = [
+        subprocess.run([sys.executable, "-c", draw, who], env=env, capture_output=True, text=True, check=True).stdout.strip()
+        for who in ("ours", "theirs")
+    ]
+    assert said == ["True", "False"]

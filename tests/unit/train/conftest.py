@@ -46,17 +46,17 @@ def profile(processes: int, zero: int = 1) -> Profile:
     return replace(load_profile("cpu-1"), processes=processes, zero=zero)
 
 
-def small_recipe() -> Recipe:
-    """nano, smaller still: 48 steps of 8 windows of 32 in the first phase."""
+def small_recipe(steps: int = 48, every: int = 2) -> Recipe:
+    """nano, smaller still: so many steps of 8 windows of 32 in each phase, a checkpoint after each `every`."""
     nano = read_recipe(ROOT / "recipes" / "nano" / "recipe.yaml")
     model = replace(nano.model, vocab_size=VOCABULARY, hidden_size=32, layers=2, heads=2, kv_heads=1, head_dim=16, ffn_size=48)
-    shape = {"context": 32, "batch": 8, "grid": 4, "tokens": 48 * 8 * 32}
+    shape = {"context": 32, "batch": 8, "grid": 4, "tokens": steps * 8 * 32}
     phases = {
         name: replace(
             phase,
             **shape,
-            checkpoints=replace(phase.checkpoints, every=2, keep=2),
-            anneal=Anneal(start=96, length=48, hold=None) if phase.anneal else None,
+            checkpoints=replace(phase.checkpoints, every=every, keep=2),
+            anneal=Anneal(start=2 * steps, length=steps, hold=None) if phase.anneal else None,
         )
         for name, phase in nano.phases.items()
     }
@@ -84,18 +84,18 @@ def write_tokens(folder: Path, tokens: int) -> Shards:
     return Shards(format=1, dtype="uint16", vocab_size=VOCABULARY, eos_id=2, bos_id=None, sources=sources)
 
 
+def build_world(folder: Path, recipe: Recipe) -> World:
+    phase = recipe.phase("phase-01")
+    shards = write_tokens(folder / "shards", phase.tokens)
+    spans = {"web": Span(quota=phase.tokens, start=0, repeated=0)}
+    segments = cut_segments(spans, shards)
+    write_pack(folder / "mix", context=phase.context, spans=spans, segments=segments, shards=shards)
+    return World(folder=folder, recipe=recipe, parent=write_initial(folder / "init", recipe))
+
+
 @pytest.fixture(scope="session")
 def make_world() -> Callable[[Path], World]:
-    def make(folder: Path) -> World:
-        recipe = small_recipe()
-        phase = recipe.phase("phase-01")
-        shards = write_tokens(folder / "shards", phase.tokens)
-        spans = {"web": Span(quota=phase.tokens, start=0, repeated=0)}
-        segments = cut_segments(spans, shards)
-        write_pack(folder / "mix", context=phase.context, spans=spans, segments=segments, shards=shards)
-        return World(folder=folder, recipe=recipe, parent=write_initial(folder / "init", recipe))
-
-    return make
+    return lambda folder: build_world(folder, small_recipe())
 
 
 @pytest.fixture(scope="session")

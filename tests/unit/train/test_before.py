@@ -6,10 +6,13 @@ import pytest
 from tests.unit.train.conftest import profile, small_recipe
 from yulan.errors import DataError, RecipeError, StateError
 from yulan.model.shape import flops_per_token
+from yulan.profile import Slurm
 from yulan.train.phase import require_able
 from yulan.train.spend import allow, allowed, device_hours, require_allowed
 
 RECIPE = small_recipe()
+
+SLURM = Slurm(nodes=2, gpus=0, minutes=20, notice=30, partition=None, account=None)
 
 
 def test_hours_are_flops_over_the_measured_rate_times_devices():
@@ -46,7 +49,9 @@ def test_a_damaged_permission_is_named(tmp_path: Path):
         ({"processes": 3}, "3 processes do not divide the grid of 4"),
         ({"zero": 0, "precision": "bf16"}, "bf16 needs ZeRO"),
         ({"reduction": "exact"}, "`reduction: exact` is not available yet"),
-        ({"launcher": "slurm"}, "the launcher slurm is not available yet"),
+        ({"launcher": "deepspeed"}, "the launcher deepspeed is not available yet"),
+        ({"launcher": "slurm"}, "the launcher slurm has no settings"),
+        ({"launcher": "slurm", "slurm": replace(SLURM, nodes=3)}, "2 processes do not spread evenly over 3 nodes"),
     ],
 )
 def test_a_machine_that_cannot_run_the_phase_is_refused_before_anything_starts(changed: dict[str, object], message: str):

@@ -86,6 +86,24 @@ def test_an_attempt_that_a_kill_left_running_is_marked_by_the_next_one(made: Pat
 
 
 @pytest.mark.slow
+def test_a_recipe_ends_with_the_last_of_its_phases_and_runs_again_with_a_new_attempt(made: Path):
+    recipe = replace(RECIPE, name="whole")
+    store = Store(made, recipe.name)
+
+    def states() -> list[str]:
+        return [store.client.get_run(runs[kind]).info.status for kind in ("recipe", "phase")]
+
+    for phase in recipe.phases:
+        runs = store.open(replace(ATTEMPT, recipe=recipe, phase=phase))
+        assert states() == ["RUNNING", "RUNNING"]
+        store.close(recipe, runs, "FINISHED")
+        assert states() == ["FINISHED" if phase == list(recipe.phases)[-1] else "RUNNING", "FINISHED"]
+    runs = store.open(replace(ATTEMPT, recipe=recipe))
+    store.close(recipe, runs, "FAILED")
+    assert states() == ["RUNNING", "FAILED"]
+
+
+@pytest.mark.slow
 def test_a_failed_run_is_marked_so(made: Path, run: Path):
     tracker = Tracker(made, run, ATTEMPT)
     with pytest.raises(ZeroDivisionError), tracker:

@@ -84,7 +84,7 @@ def synthesize(
         _require_yield(name, yields[name], rows, settings.min_yield)
         frames.write_part(into / f"synthetic/{name}/00000.parquet", kept.sort_by("id"))
         rejected.append(rows.filter(pc.invert(good)))
-    refused = pa.concat_tables(rejected).sort_by([("source", "ascending"), ("id", "ascending")])
+    refused = pa.concat_tables([ROWS.empty_table(), *rejected]).sort_by([("source", "ascending"), ("id", "ascending")])
     frames.write_part(into / REJECTED, refused)
     made = Families(format=1, generator=generator.digest, families=yields)
     check(plain(made), "families", into / INDEX, DataError)

@@ -1,9 +1,11 @@
 """What a rank is told: one JSON file in the run folder."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from yulan import files
+from yulan import errors, files
+from yulan.errors import TrainError, YulanError
 from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
@@ -59,3 +61,27 @@ def write_job(job: Job) -> Path:
 
 def read_job(path: Path) -> Job:
     return structure(load_json(path), Job)
+
+
+def environment(job: Job) -> dict[str, str]:
+    """What each rank is started with."""
+    own = {
+        "OMP_NUM_THREADS": str(job.profile.threads),
+        "MKL_NUM_THREADS": str(job.profile.threads),
+        "DS_ACCELERATOR": job.profile.device,
+        # The package may be run from a clone without being installed.
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]),
+    }
+    return os.environ | own
+
+
+def failure(folder: Path, how: str) -> YulanError:
+    """What a rank said before it ended; else how it ended, with the end of the output."""
+    if (folder / FAILURE).exists():
+        told = load_json(folder / FAILURE)
+        kind: type[YulanError] = getattr(errors, told["kind"], TrainError)
+        return kind(told["what"], where=told["where"], cure=told["cure"], evidence=told["evidence"])
+    output = folder / OUTPUT
+    lines = output.read_text(encoding="utf-8", errors="replace").splitlines() if output.exists() else []
+    cure = "To go on from the last checkpoint, run the same command again"
+    return TrainError(f"a training process ended with {how}", where=output, cure=cure, evidence=lines[-8:])

@@ -1,4 +1,4 @@
-"""One training process: `python -m yulan.train.launch.rank JOB`, started by torchrun."""
+"""One training process: `python -m yulan.train.launch.rank JOB`, started by torchrun or, under Slurm, by srun."""
 
 import os
 import sys
@@ -8,9 +8,14 @@ from yulan import files
 from yulan.errors import YulanError, render
 from yulan.train.launch.guard import die_with_parent
 
+SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+"""What torchrun tells a rank, and what srun calls it; batch.sh gives the address."""
+
 
 def main() -> None:
     die_with_parent()
+    if "RANK" not in os.environ:
+        os.environ |= {name: os.environ[other] for name, other in SLURM.items() if other in os.environ}
     # After the guard: these imports take seconds.
     from yulan.train.launch.job import FAILURE, read_job
     from yulan.train.loop import train
