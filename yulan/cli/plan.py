@@ -106,9 +106,10 @@ def _say(found: Fit, profile: str) -> None:
     )
     for name, size in rows:
         click.echo(f"  {name:14} {size:18,}")
+    click.echo(f"  {'needed if each layer is computed again for backward':52} {found.least:,}")
     click.echo(f"host: {_size(found.host)} for all processes of a node; disk: {_size(found.disk)} a checkpoint")
     if found.fits:
-        click.echo(f"fits, {_size(found.device - found.needed)} to spare; layers are computed again for backward")
+        click.echo(f"fits, {_size(found.device - found.needed)} to spare")
 
 
 def _table(made: Plan) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yulan.errors import DataError, RecipeError, StateError
-from yulan.model.shape import Parameter, parameters
+from yulan.model.shape import parameters
+from yulan.plan.activations import kept
 from yulan.plan.states import States, states
 from yulan.profile import Profile
 from yulan.recipe import Model, Phase
@@ -31,7 +32,9 @@ class Fit:
     bucket: int
     """One buffer of gradients on their way."""
     activations: int
-    """Least that a micro-batch needs: each layer's input and one layer's inside, the rest computed again; its logits, twice."""
+    """What a micro-batch keeps for backward."""
+    recomputed: int
+    """The same if each layer kept its input only, and computed the rest again."""
     device: int
     """Bytes a process may use, as the profile says."""
     host: int
@@ -42,6 +45,11 @@ class Fit:
     @property
     def needed(self) -> int:
         return self.states.total + self.bucket + self.activations
+
+    @property
+    def least(self) -> int:
+        """Needed with each layer computed again."""
+        return self.needed - self.activations + self.recomputed
 
     @property
     def fits(self) -> bool:
@@ -71,7 +79,8 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
     numbers, low = sum(p.size for p in found), 4 if profile.precision == "fp32" else 2
     held = states(found, profile, profile.zero)
     bucket = low * min(BUCKET, numbers) if profile.zero and profile.processes > 1 else 0
-    activations = _activations(model, known[name], found, low)
+    tokens = known[name].batch // known[name].grid * known[name].context
+    activations = kept(model, tokens, low)
     needed = held.total + bucket + activations
     on_a_node = -(-profile.processes // (profile.slurm.nodes if profile.slurm else 1))
     return Fit(
@@ -83,14 +92,8 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
         states=held,
         bucket=bucket,
         activations=activations,
+        recomputed=kept(model, tokens, low, recompute=True),
         device=profile.device_memory,
         host=on_a_node * (needed if profile.device == "cpu" else 4 * numbers),
         disk=12 * numbers,
     )
-
-
-def _activations(model: Model, phase: Phase, found: tuple[Parameter, ...], low: int) -> int:
-    """Bytes: layers' inputs; inside one layer what its matrices give and take; logits and their gradient in fp32."""
-    tokens = phase.batch // phase.grid * phase.context
-    inside = sum(p.shape[0] + p.shape[1] for p in found if p.kind == "matrix" and p.name.startswith("model.layers.0."))
-    return tokens * (low * (model.layers * model.hidden_size + inside) + 2 * 4 * model.vocab_size)
