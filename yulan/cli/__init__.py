@@ -16,6 +16,7 @@ VERBS = {
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
+    "lint": ("lint", "Say what is wrong or odd in a recipe's mixes."),
     "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
     "publish": ("publish", "Publish a judged bundle to a hub."),
     "pull": ("pull", "Fetch a revision of a release and verify every byte."),

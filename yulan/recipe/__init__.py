@@ -190,6 +190,8 @@ def load_recipe(root: Path, name: str) -> Book:
                     where=f"{folder / 'mixes' / mix}.yaml: $.sources",
                     cure=suggest(source, sorted(sources.sources)),
                 )
+    if recipe.data.synthesize.families:
+        sources.require_generator()
     for key, task in recipe.evaluate.tasks.items():
         if task.benchmark not in sources.benchmarks:
             raise RecipeError(
