@@ -8,7 +8,7 @@ from pipelines.stage import Stage, run
 from yulan.data import tokenizer
 from yulan.data.benchmarks import Item, items
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
-from yulan.data.sources import found
+from yulan.data.sources import located_items
 from yulan.errors import StateError
 from yulan.isa import isa
 from yulan.layout import MANIFEST
@@ -81,7 +81,7 @@ def _items(stage: Stage) -> dict[str, list[Item]]:
     place, _ = stage.open("sources", only=())
     asked = sorted({task.benchmark for task in stage.recipe.evaluate.tasks.values()})
     benchmarks = {name: stage.book.sources.benchmarks[name] for name in asked}
-    paths = [path for each in benchmarks.values() for path in found(place.data / each.package, each.paths)]
+    paths = [path for each in benchmarks.values() for path in located_items(place.data, each)]
     stage.open("sources", only=[path.relative_to(place.data).as_posix() for path in paths])
     return {name: list(items(place.data, benchmark)) for name, benchmark in benchmarks.items()}
 

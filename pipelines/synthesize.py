@@ -15,7 +15,7 @@ def work(stage: Stage) -> None:
     from yulan.data.synthesize.generate import Generator
 
     sources, _ = stage.open("sources")
-    pinned, threads = stage.book.sources.generator, stage.profile.processes * stage.profile.threads
+    pinned, threads = stage.book.sources.require_generator(), stage.profile.processes * stage.profile.threads
     generator = Generator(sources.data / pinned.package / pinned.path, threads)
     settings, prompts = stage.recipe.data.synthesize, stage.layout.recipe_folder / "prompts"
     made = synthesize(settings, stage.book.sources.sources, sources.data, prompts, generator, stage.place.data)

@@ -2,6 +2,9 @@
 
 import ast
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 import yaml
 
 from yulan.layout import recipe_names
+from yulan.params import params_for, write_params
 from yulan.profile import profile_names
 from yulan.recipe import load_recipe
 from yulan.report.gather import READ
@@ -102,3 +106,21 @@ def test_recipe_keys_that_a_stage_names_exist(name: str):
         for keys in each.values():
             for key in keys:
                 recipe.keys(key.replace("${key}", next(iter(recipe.phases))))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in recipe_names(ROOT) if name != "nano"])
+def test_dvc_dag_shows_the_graph_of_every_recipe(tmp_path: Path, name: str):
+    shutil.copytree(ROOT / "recipes", tmp_path / "recipes")
+    shutil.copytree(ROOT / ".dvc", tmp_path / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "*.local"))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    recipe = load_recipe(ROOT, name).recipe
+    write_params(tmp_path, params_for(recipe, "cpu-2"))
+    shown = subprocess.run(
+        [Path(sys.executable).with_name("dvc"), "dag", "--dot"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    for phase, section in recipe.phases.items():
+        parent = "init" if section.after == "init" else f"train@{section.after}"
+        assert f'"{parent}" -> "train@{phase}"' in shown.stdout

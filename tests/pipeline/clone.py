@@ -87,7 +87,8 @@ def write_tiny(root: Path) -> None:
     sources["sources"] = {k: v for k, v in sources["sources"].items() if k in {"en/wiki", "code/networkx"}}
     (tiny / "sources.yaml").write_text(yaml.safe_dump(sources, sort_keys=False, allow_unicode=True))
     for mix in (tiny / "mixes").iterdir():
-        mix.write_text("total: 10\nsources:\n  en/wiki: {weight: 6, repeats: 0}\n  code/networkx: {weight: 4, repeats: 0}\n")
+        parts = "  en/wiki: {weight: 6, repeats: 0}\n  code/networkx: {weight: 4, repeats: 0}\n"
+        mix.write_text(f"total: 10\nsources:\n{parts}intent: null\nfiles: null\n")
 
 
 @contextmanager

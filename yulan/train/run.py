@@ -66,12 +66,14 @@ class Run:
         return int(rows[:, 0].sum()), [row[1:].astype("<i8").tobytes().hex() for row in rows]
 
     def totals(self, losses: Sequence[Loss], stop: bool) -> tuple[float, float, bool]:
-        """Over all ranks: summed cross-entropy and squared logsumexp, in fp64; whether anyone asks to stop."""
-        sums = torch.tensor([0.0, 0.0, float(stop)], dtype=torch.float64, device=self.engine.device)
-        for loss in losses:
-            sums[:2] += torch.stack([loss.cross_entropy, loss.squared_logsumexp]).double()
-        dist.all_reduce(sums)
-        return float(sums[0]), float(sums[1]), bool(sums[2])
+        """Over the whole grid: summed cross-entropy and squared logsumexp, in fp64; whether anyone asks to stop."""
+        asked = torch.tensor(float(stop), device=self.engine.device)
+        told = torch.stack([torch.stack([loss.cross_entropy, loss.squared_logsumexp, asked]) for loss in losses]).double()
+        every = [torch.empty_like(told) for _ in range(dist.get_world_size())]
+        dist.all_gather(every, told)
+        # In the order of the grid, so that the sums do not know who had which part of it.
+        sums = torch.cat(every).sum(0).tolist()
+        return sums[0], sums[1], bool(sums[2])
 
     def advance(self, state: State, lr: float, skipped: bool) -> State:
         """The state after one more step."""

@@ -32,6 +32,7 @@ def source(**changes: object) -> Source:
         "language": "code",
         "licence": "MIT",
         "attribution": "nobody",
+        "hub": None,
         "package": "pack",
         "reader": "code",
         "options": {},
@@ -46,7 +47,9 @@ def sources_of(package: Package, **changes: object) -> Sources:
     keys: dict[str, object] = {
         "packages": {"pack": package},
         "sources": {"code/pack": source()},
-        "benchmarks": {"quiz": Benchmark(package="pack", reader="questions", paths=("pack/quiz.jsonl.gz",), licence="MIT")},
+        "benchmarks": {
+            "quiz": Benchmark(package="pack", hub=None, reader="questions", paths=("pack/quiz.jsonl.gz",), licence="MIT")
+        },
         "generator": Generator(package="pack", path="pack/model.gguf", licence="MIT"),
     }
     return Sources(**{**keys, **changes})  # type: ignore[arg-type]

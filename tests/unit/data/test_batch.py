@@ -19,7 +19,7 @@ CONTEXT, BATCH, GRID = 32, 8, 4
 @pytest.fixture
 def batches(make_shards: Maker, tmp_path: Path) -> Batches:
     folder, shards = make_shards({"a": sentences(1, 30), "b/c": sentences(2, 30)}, capacity=64)
-    mix = Mix(total=2, sources={name: Part(weight=1, repeats=0) for name in shards.sources})
+    mix = Mix(total=2, sources={name: Part(weight=1, repeats=0) for name in shards.sources}, intent=None, files=None)
     spans = plan_spans(mix, 20 * CONTEXT, shards, {})
     write_pack(tmp_path / "mix", context=CONTEXT, spans=spans, segments=cut_segments(spans, shards), shards=shards)
     pack = Pack.open(tmp_path / "mix", folder)

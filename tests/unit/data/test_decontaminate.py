@@ -107,7 +107,7 @@ def quiz(tmp_path: Path, data: bytes, **changes: object) -> Benchmark:
     path = tmp_path / "pack/quiz.jsonl.gz"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    keys = {"package": "pack", "reader": "questions", "paths": ("quiz.jsonl.gz",), "licence": "MIT"}
+    keys = {"package": "pack", "hub": None, "reader": "questions", "paths": ("quiz.jsonl.gz",), "licence": "MIT"}
     return Benchmark(**{**keys, **changes})  # type: ignore[arg-type]
 
 

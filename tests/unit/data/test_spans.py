@@ -24,7 +24,7 @@ def index(capacity: int = 100, **tokens: int) -> Shards:
 
 def mix(repeats: int = 0, **weights: int) -> Mix:
     parts = {name: Part(weight=weight, repeats=repeats) for name, weight in weights.items()}
-    return Mix(total=sum(weights.values()), sources=parts)
+    return Mix(total=sum(weights.values()), sources=parts, intent=None, files=None)
 
 
 def used(spans: dict[str, Span], shards: Shards) -> list[tuple[str, int]]:

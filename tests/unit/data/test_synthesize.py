@@ -159,7 +159,7 @@ def test_a_passage_is_asked_by_title_alone_and_ends_with_a_whole_sentence(tmp_pa
     articles = {str(n): {"title": f"Title {n}", "extract": f"Body {n}."} for n in range(9)}
     (package / "a.json").write_text(json.dumps(articles))
     source = Source(
-        family="en", language="en", licence="unknown", attribution="", package="wiki", reader="summaries", options={},
+        family="en", language="en", licence="unknown", attribution="", hub=None, package="wiki", reader="summaries", options={},
         paths=("a.json",), exclude=(),
     )  # fmt: skip
     passages = family(task="passage", verified=False, rows=4, options={"source": "en/wiki"})

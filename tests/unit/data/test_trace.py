@@ -15,7 +15,7 @@ from yulan.mix import Mix, Part
 
 def test_every_token_of_a_window_leads_back_to_its_document(make_shards: Maker, tmp_path: Path):
     folder, shards = make_shards({"a": sentences(1, 30), "b/c": sentences(2, 30)}, capacity=50)
-    mix = Mix(total=2, sources={name: Part(weight=1, repeats=2) for name in shards.sources})
+    mix = Mix(total=2, sources={name: Part(weight=1, repeats=2) for name in shards.sources}, intent=None, files=None)
     spans = plan_spans(mix, 32 * 250, shards, {})
     write_pack(tmp_path / "mix", context=32, spans=spans, segments=cut_segments(spans, shards), shards=shards)
     pack = Pack.open(tmp_path / "mix", folder)
@@ -35,7 +35,7 @@ def test_every_token_of_a_window_leads_back_to_its_document(make_shards: Maker, 
 
 def test_cut_documents_are_counted_once(make_shards: Maker):
     folder, shards = make_shards({"a": ["x" * 9, "y" * 9, "z" * 9]})  # ends at 10, 20, 30
-    mix = Mix(total=1, sources={"a": Part(weight=1, repeats=0)})
+    mix = Mix(total=1, sources={"a": Part(weight=1, repeats=0)}, intent=None, files=None)
 
     def cut(context: int, budget: int) -> int:
         spans = plan_spans(mix, budget, shards, {})

@@ -45,7 +45,9 @@ def little(book: Book) -> Book:
     )
     parts = {"en/wiki": Part(weight=60, repeats=0), "code/networkx": Part(weight=40, repeats=0)}
     made = dataclasses.replace(recipe, model=MODEL, phases=phases, data=data, evaluate=asked)
-    return Book(recipe=made, sources=book.sources, mixes=dict.fromkeys(book.mixes, Mix(total=100, sources=parts)))
+    return Book(
+        recipe=made, sources=book.sources, mixes=dict.fromkeys(book.mixes, Mix(total=100, sources=parts, intent=None, files=None))
+    )
 
 
 def stage(root: Path, book: Book, name: str, phase: str | None = None) -> Stage:

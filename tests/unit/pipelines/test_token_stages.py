@@ -32,7 +32,7 @@ def little(book: Book) -> Book:
     }
     data = dataclasses.replace(book.recipe.data, tokenizer=dataclasses.replace(book.recipe.data.tokenizer, vocab_size=261))
     parts = {"en/wiki": Part(weight=60, repeats=0), "code/networkx": Part(weight=40, repeats=0)}
-    mixes = dict.fromkeys(book.mixes, Mix(total=100, sources=parts))
+    mixes = dict.fromkeys(book.mixes, Mix(total=100, sources=parts, intent=None, files=None))
     return Book(recipe=dataclasses.replace(book.recipe, phases=phases, data=data), sources=book.sources, mixes=mixes)
 
 
@@ -135,7 +135,7 @@ def test_two_builds_give_equal_contents(root: Path, book: Book, tmp_path: Path):
 
 def test_a_mix_that_needs_more_than_there_is_names_the_numbers(root: Path, book: Book, tmp_path: Path):
     files.link_tree(Layout(root=root, recipe="nano").artifacts, Layout(root=tmp_path, recipe="nano").artifacts)
-    hungry = Mix(total=1, sources={"code/sympy": Part(weight=1, repeats=0)})
+    hungry = Mix(total=1, sources={"code/sympy": Part(weight=1, repeats=0)}, intent=None, files=None)
     greedy = Book(recipe=book.recipe, sources=book.sources, mixes=dict.fromkeys(book.mixes, hungry))
     with pytest.raises(DataError, match=r"code/sympy: 40,960 tokens wanted, 0 there, 0 taken by earlier phases"):
         mix.work(stage(tmp_path, greedy, "mix", "phase-01"))

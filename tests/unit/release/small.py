@@ -44,7 +44,7 @@ def make_root(root: Path) -> Book:
     for mix in (tiny / "mixes").iterdir():
         parts = {"en/wiki": 5, "code/networkx": 4, SYNTHETIC: 1}
         rows = "".join(f"  {name}: {{weight: {weight}, repeats: 1000}}\n" for name, weight in parts.items())
-        mix.write_text(f"total: 10\nsources:\n{rows}")
+        mix.write_text(f"total: 10\nsources:\n{rows}intent: null\nfiles: null\n")
     return load_recipe(root, "tiny")
 
 

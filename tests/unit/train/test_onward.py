@@ -65,7 +65,7 @@ def layout(tmp_path: Path, world: World) -> Layout:
 
 
 def go_on(folder: Path, into: Path, layout: Layout, phase: str = "phase-02", **changed: object) -> Outcome:
-    told = {"steps": 2, "fresh_optimizer": False, "look": lambda: None} | changed
+    told = {"steps": 2, "fresh_optimizer": False, "licences": {}, "look": lambda: None} | changed
     return continue_from(folder, into, layout, RECIPE, phase, profile(1), **told)
 
 

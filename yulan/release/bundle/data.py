@@ -40,8 +40,8 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         families=families,
         figures=pictures,
         tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
-        generator=sources.generator.path.rpartition("/")[2],
-        generator_licence=sources.generator.licence,
+        generator=sources.generator.path.rpartition("/")[2] if sources.generator else None,
+        generator_licence=sources.generator.licence if sources.generator else None,
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
     )
@@ -80,7 +80,7 @@ def _write_sources(inputs: Inputs, path: Path) -> None:
     for name in inputs.used:
         source, split = book.sources[name], shards.sources[name].train
         version = book.packages[source.package].version if source.package else ""
-        text = "published" if source.package is None else "fetched from its package"
+        text = "published" if source.synthetic else "fetched from its package" if source.package else "published by others"
         about = [source.family, source.language, source.licence, source.attribution, source.package or "", version]
         rows.writerow([name, *about, split.documents, split.tokens, text])
     files.write_text(path, out.getvalue())

@@ -88,9 +88,9 @@ def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
     allowed = {row["source"] for row in bundle.sources if row["text"] == "published" and row["licence"] != UNKNOWN}
     book = bundle.book.sources.sources
     for name in sorted(allowed):
-        if name not in book or book[name].package is not None:
+        if name not in book or not book[name].synthetic:
             yield f"{name} is not ours to publish"
-    made = {name for name, source in book.items() if source.package is None and source.licence != UNKNOWN}
+    made = {name for name, source in book.items() if source.synthetic and source.licence != UNKNOWN}
     for path in bundle.files():
         found: set[str] = set()
         if path.suffix == ".parquet":

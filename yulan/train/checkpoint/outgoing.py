@@ -54,6 +54,8 @@ class Setting:
     optimizer: Optimizer
     schedule: Schedule
     anneal: Anneal | None
+    warm: int
+    """Global step after which the rate climbs."""
     groups: tuple[Group, ...]
 
     @property
@@ -62,7 +64,7 @@ class Setting:
         return torch.tensor(float(self.checkpoint.state.adam_step))
 
     def rate(self, steps_ahead: int = 1) -> float:
-        return learning_rate(self.checkpoint.state.global_step + steps_ahead, self.schedule, self.anneal)
+        return learning_rate(self.checkpoint.state.global_step + steps_ahead, self.schedule, self.anneal, self.warm)
 
     def options(self, group: Group) -> dict[str, Any]:
         """AdamW's own, with the rate of the next step."""
@@ -114,15 +116,16 @@ def _setting(checkpoint: Checkpoint) -> Setting:
     groups: dict[tuple[float, float], list[Parameter]] = {}
     for p in parameters(model):
         groups.setdefault((lr_multiplier(p.kind, model, optimizer), weight_decay(p.kind, optimizer)), []).append(p)
+    state, phase = checkpoint.state, keys[f"phases.{checkpoint.state.cursor.phase}"]
     # Declared by this phase, or by one before it on the path, whose anneal then stands in the keys by itself.
-    declared = [keys[f"phases.{checkpoint.state.cursor.phase}"]["anneal"]]
-    declared += [value for name, value in keys.items() if name.endswith(".anneal")]
-    anneal = next((each for each in declared if each is not None), None)
+    before = [value for name, value in keys.items() if name.endswith(".anneal")]
+    anneal = (phase["anneal"] or (before or [None])[-1]) if phase["regime"] == "anneal" else None
     return Setting(
         checkpoint=checkpoint,
         optimizer=optimizer,
         schedule=structure(keys["schedule"], Schedule),
         anneal=structure(anneal, Anneal) if anneal else None,
+        warm=state.global_step - state.phase_step if phase["regime"] == "warmup-stable" else 0,
         groups=tuple(Group(multiplier=lr, weight_decay=wd, parameters=tuple(of)) for (lr, wd), of in groups.items()),
     )
 

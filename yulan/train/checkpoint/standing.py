@@ -37,7 +37,7 @@ def standing(recipe: Recipe, phase: str, global_step: int, adam_step: int, *, at
         cursor=Cursor(phase=phase, windows=phase_step * section.batch),
         skipped=(),
         adam_step=adam_step,
-        lr=learning_rate(step, recipe.schedule, recipe.anneal(phase)),
+        lr=learning_rate(step, recipe.schedule, recipe.anneal(phase), recipe.start(recipe.warm(phase))),
         rng=save_random(),
         chain=Chain(metrics=GENESIS, replay=GENESIS),
         trajectory="CLOSE",

@@ -1,0 +1,36 @@
+"""Write a recipe's mixes and sources from the tables that a model's authors published. No stage: it was run once.
+
+    python -m pipelines.import_mixes yulan-mini data_mix.csv data_totals.csv data_files.csv.gz public_datasets.csv \\
+        26_20241127_205447=phase-26-4k
+
+The last words rename mixes that are not called after their number.
+"""
+
+import sys
+from pathlib import Path
+
+from yulan.errors import YulanError, render
+from yulan.layout import Layout, find_root
+from yulan.recipe.published import Tables, import_mixes
+
+
+def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, *renamed: str) -> None:
+    folder = Layout(root=find_root(), recipe=recipe).recipe_folder
+    tables = Tables(
+        mixes=Path(mixes),
+        totals=Path(totals),
+        files=Path(listed),
+        datasets=Path(datasets),
+        origins=folder / "origins.csv",
+        benchmarks=folder / "benchmarks.csv",
+    )
+    names = dict(each.split("=", 1) for each in renamed)
+    print(f"{folder.name}: {len(import_mixes(tables, names, folder))} mixes written")
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except YulanError as error:
+        print(render(error), file=sys.stderr)
+        sys.exit(error.exit_code)
