@@ -1,9 +1,7 @@
 """What every stage does first and last: open inputs, seal the manifest, write the record."""
 
-import ctypes
 import datetime
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,8 +18,7 @@ from yulan.params import Params, read_params
 from yulan.profile import Profile, load_profile
 from yulan.recipe import Book, Recipe, load_recipe
 from yulan.schema import plain
-
-PR_SET_PDEATHSIG = 1
+from yulan.train.launch.guard import die_with_parent
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,15 +105,6 @@ def host_class() -> str:
     """`Linux x86_64, 2 cores`: never the machine's name."""
     machine = os.uname()
     return f"{machine.sysname} {machine.machine}, {len(os.sched_getaffinity(0))} cores"
-
-
-def die_with_parent() -> None:
-    """A killed `dvc repro` must not leave its stage running: ask the kernel, then look whether it is too late."""
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit(1)
 
 
 def run(name: str, work: Callable[[Stage], None]) -> None:

@@ -9,7 +9,8 @@
     ├─ ResourceError   8  no space, no port, no permission
     └─ TrainError      9  training stopped before its end
 
-The number is the command's exit code; 2 is click's own (wrong words on the command line), 130 an interrupt.
+The number is the command's exit code; 2 is click's own (wrong words on the command line), 130 an interrupt, and 10 no
+error but the verdict DIFFERENT of `yulan replay`.
 A message says what, where and the cure in one line; longer evidence follows as indented lines.
 """
 

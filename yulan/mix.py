@@ -57,18 +57,33 @@ class FileList:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Mix:
+class Portions:
+    """Sources and what each gives of a whole."""
+
     total: int
     """What the weights sum to; the phase's budget is divided in the same proportions."""
     sources: Mapping[str, Part]
-    intent: Intent | None
-    """Null: the weights are the intent."""
-    files: FileList | None
-    """Null: tokens are taken from the recipe's own shards."""
 
     def quotas(self, budget: int) -> dict[str, int]:
         """Whole tokens for each source; they sum to `budget`."""
         return allocate({name: part.weight for name, part in self.sources.items()}, budget)
+
+    def require_sum(self, where: str) -> None:
+        """Raises: RecipeError: the weights do not sum to the total."""
+        parts = sum(part.weight for part in self.sources.values())
+        if parts != self.total:
+            what = f"the weights sum to {parts}, not to {self.total}"
+            raise RecipeError(what, where=where, cure="Correct a weight or the total")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mix(Portions):
+    """A file in a recipe's mixes/."""
+
+    intent: Intent | None
+    """Null: the weights are the intent."""
+    files: FileList | None
+    """Null: tokens are taken from the recipe's own shards."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,11 +113,7 @@ def load_mix(path: Path) -> Mix:
     raw = load_yaml(path)
     check(raw, "mix", path)
     mix = structure(raw, Mix)
-    parts = sum(part.weight for part in mix.sources.values())
-    if parts != mix.total:
-        raise RecipeError(
-            f"the weights sum to {parts}, not to {mix.total}", where=f"{path}: $.total", cure="Correct a weight or the total"
-        )
+    mix.require_sum(f"{path}: $.total")
     return mix
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import math
 import re
 from collections.abc import Hashable
 from functools import cache
@@ -63,6 +64,17 @@ def _require_tame(text: str) -> None:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise yaml.constructor.ConstructorError(None, None, f"more than {DEEPEST} collections in each other", mark)
+
+
+def _finite(loader: Any, node: Any) -> float:
+    value: float = loader.construct_yaml_float(node)
+    if not math.isfinite(value):
+        # No bound of a schema stops it: every comparison with NaN is false.
+        raise yaml.constructor.ConstructorError(None, None, f"{node.value} is not a finite number", node.start_mark)
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite)
 
 
 def _read(path: Path, kind: type[YulanError]) -> str:

@@ -56,6 +56,8 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("show", "phase", "phase-01"),
         ("plan", "--help"),
         ("verify", "--help"),
+        ("checkpoint", "list", "--help"),
+        ("replay", "--help"),
     ],
     ids=" ".join,
 )
@@ -71,6 +73,13 @@ def test_verify_imports_nothing_heavy(tmp_path: Path):
     made = Manifest(format=FORMAT, stage="raw", name="nano", files=listed, inputs={}, keys={}, summary={}, determinism=None)
     write(tmp_path / "manifest.json", made)
     code, modules = typed("verify", str(tmp_path))
+    assert code == 0
+    assert not modules & HEAVY
+
+
+def test_a_list_of_checkpoints_imports_nothing_heavy(tmp_path: Path):
+    files.make_folder(tmp_path / "step-000002")
+    code, modules = typed("checkpoint", "list", str(tmp_path))
     assert code == 0
     assert not modules & HEAVY
 

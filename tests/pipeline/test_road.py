@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 from clone import Clone, hub, make_clone, write_tiny
@@ -171,10 +172,40 @@ def test_a_release_goes_out_and_comes_back(built: Clone, tmp_path: Path):
         assert "CLOSE" in done.stdout
         assert list(into.glob("**/step-000032/manifest.json"))
 
+        own = tmp_path / "own"
+        text = write_own_text(tmp_path)
+        words = ["--phase-file", str(tmp_path / "mine.yaml"), "--data", str(text), "--profile", "cpu-1", "--into", str(own)]
+        stranger.yulan("continue", str(states), *words)
+        assert json.loads((own / "continued.json").read_text())["recipe"] == "tiny-mine"
+        assert "all match" in stranger.yulan("verify", str(own / "checkpoints" / "step-000028")).stdout
+
         (final / "config.json").write_text("{}")
         tampered = stranger.yulan("verify", str(final), check=False)
         assert tampered.returncode == 5
         assert "changed  config.json" in tampered.stderr
+
+
+def write_own_text(folder: Path) -> Path:
+    """Text of one's own, and beside it `mine.yaml`: four steps that anneal phase-02 on it."""
+    phase = {
+        "name": "mine",
+        "after": "phase-02",
+        "regime": "anneal",
+        "peak": 0.02,
+        "warmup": None,
+        "decay": 4,
+        "tokens": 4 * 4 * 64,
+        "context": 64,
+        "rope_theta": 10000.0,
+        "batch": 4,
+        "grid": 4,
+        "checkpoints": {"every": 4, "keep": 1},
+        "mix": {"total": 1, "sources": {"notes": {"weight": 1, "repeats": 9}}},
+    }
+    (folder / "mine.yaml").write_text(yaml.safe_dump(phase))
+    rows = [json.dumps({"text": f"Note {n} says that {n} and {n + 1} are {2 * n + 1}."}) + "\n" for n in range(200)]
+    (folder / "notes.jsonl").write_text("".join(rows))
+    return folder / "notes.jsonl"
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:

@@ -88,6 +88,8 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
         wait_until(lambda: _idle(env) == 2, 60, f"two idle nodes (logs below {folder})")
         yield env
     finally:
+        # The daemons of a job's steps outlive the others.
+        subprocess.run(["scancel", "--me", "--full", "--signal=KILL"], env=os.environ | env, check=False)
         for process in reversed(running):
             process.terminate()
         for process in running:

@@ -23,7 +23,7 @@ from yulan.train.launch.slurm import job_name
 from yulan.train.phase import link_outcome, train_phase
 
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(missing()), reason=f"this machine lacks {', '.join(missing())}")]
-STEPS, EVERY = 3000, 50
+STEPS, EVERY = 8000, 100
 ON_SLURM = replace(
     profile(2), launcher="slurm", slurm=Slurm(nodes=2, gpus=0, minutes=20, notice=30, partition="all", account=None)
 )
@@ -112,7 +112,7 @@ def test_a_job_that_is_left_taken_away_and_out_of_time_ends_as_if_nobody_had_tou
     wait_until(lambda: restarts() == 2, 60, "the job to be requeued")
 
     stage = start()
-    said = stage.communicate(timeout=400)[1]
+    said = stage.communicate(timeout=900)[1]
     assert stage.returncode == 0, said
     assert f"attached to job {number}" in said
     link_outcome(train_phase(world.plan(STEPS, profile=ON_SLURM), run), tmp_path / "data")

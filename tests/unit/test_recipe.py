@@ -99,6 +99,18 @@ def test_a_phase_after_an_anneal_must_be_in_it(copied: Path, spoil: Spoil):
         load_recipe(copied, "nano")
 
 
+def test_a_later_warm_up_ends_the_anneal_before_it_and_the_climb_begins_there(copied: Path, spoil: Spoil):
+    spoil("recipe.yaml", "phases.phase-03-short.after", "phase-03")
+    spoil("recipe.yaml", "phases.phase-03-short.anneal", None)
+    spoil("recipe.yaml", "phases.phase-03-short.regime", "warmup-stable")
+    recipe = load_recipe(copied, "nano").recipe
+    assert (recipe.anneal("phase-03-short"), recipe.warm("phase-03-short")) == (None, "phase-03-short")
+    assert recipe.warm("phase-03") == "phase-01"
+    spoil("recipe.yaml", "schedule.warmup", 61)
+    with pytest.raises(RecipeError, match=r"a warm-up of 61 steps is longer than phase-03-short \(60 steps\)"):
+        load_recipe(copied, "nano")
+
+
 def test_a_passage_cannot_be_verified(copied: Path, spoil: Spoil):
     recipe = load_recipe(copied, "nano").recipe
     (name, *_) = [name for name, family in recipe.data.synthesize.families.items() if not family.verified]

@@ -12,6 +12,7 @@ from yulan.errors import YulanError, render
 
 VERBS = {
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
+    "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
@@ -19,6 +20,7 @@ VERBS = {
     "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
     "publish": ("publish", "Publish a judged bundle to a hub."),
     "pull": ("pull", "Fetch a revision of a release and verify every byte."),
+    "replay": ("replay", "Train a published stretch again: EXACT, CLOSE or DIFFERENT."),
     "show": ("show", "Print a recipe, profile or phase."),
     "track": ("track", "Look at training runs, or rebuild their store."),
     "use": ("use", "Choose the recipe and profile that dvc works on."),

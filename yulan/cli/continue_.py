@@ -1,19 +1,71 @@
-"""`yulan continue FOLDER --phase NAME`."""
+"""`yulan continue FOLDER --phase NAME`, or `--phase-file FILE --data SOURCE=PATH`."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from yulan.train.phase import Outcome
+
+Look = Callable[[], None]
 
 
 @click.command("continue")
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--phase", required=True, help="Phase of the recipe in use to train.")
-@click.option("--profile", help="Machine to run on; without it the one in use.")
+@click.option("--phase", help="Phase of the clone's recipe to train, on the clone's own mix.")
+@click.option(
+    "--phase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own phase; needs --data, no clone."
+)
+@click.option(
+    "--data", multiple=True, metavar="[SOURCE=]PATH", help="Your text: JSONL (.gz, .zst), Parquet or a data set's folder."
+)
+@click.option("--text-column", multiple=True, metavar="[SOURCE=]NAME", help="Key or column of the text; without it `text`.")
+@click.option("--licence", multiple=True, metavar="[SOURCE=]SPDX", help="Of your text, for the record; unknown unless told.")
+@click.option(
+    "--tokenizer",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The release's tokenizer, if FOLDER has none: a pulled model folder.",
+)
+@click.option("--profile", help="Machine to run on: a name or a file; without it the clone's.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train so many steps; without it the whole phase.")
-@click.option("--into", type=click.Path(file_okay=False, path_type=Path), help="Run folder; without it one below runs/.")
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to make; without it one below runs/, or the phase's name here.",
+)
 @click.option("--fresh-optimizer", is_flag=True, help="Begin with zero moments; it goes on the record.")
-def continue_(folder: Path, phase: str, profile: str | None, steps: int | None, into: Path | None, fresh_optimizer: bool) -> None:
+def continue_(
+    folder: Path,
+    phase: str | None,
+    phase_file: Path | None,
+    data: tuple[str, ...],
+    text_column: tuple[str, ...],
+    licence: tuple[str, ...],
+    tokenizer: Path | None,
+    profile: str | None,
+    steps: int | None,
+    into: Path | None,
+    fresh_optimizer: bool,
+) -> None:
     """Train on from the checkpoint in FOLDER, at any number of ranks. Stopped, the same command goes on."""
+    if phase is not None and phase_file is None:
+        if data or licence or tokenizer:
+            raise click.UsageError("--data, --licence and --tokenizer belong to --phase-file.")
+        done = _with_clone(folder, phase, profile, steps, into, fresh_optimizer)
+    elif phase_file is not None and phase is None:
+        if not data:
+            raise click.UsageError("--phase-file needs the text of its mix: --data SOURCE=PATH.")
+        done = _with_own(folder, phase_file, data, text_column, licence, tokenizer, profile, steps, into, fresh_optimizer)
+    else:
+        raise click.UsageError("Give --phase, a phase of the clone's recipe, or --phase-file, one of your own.")
+    click.echo(f"{done.kept[-1]}: step {done.state.global_step}, trajectory {done.state.trajectory}")
+
+
+def _with_clone(
+    folder: Path, phase: str, profile: str | None, steps: int | None, into: Path | None, fresh_optimizer: bool
+) -> "Outcome":
     from yulan import manifest
     from yulan.layout import MANIFEST, Layout, find_root
     from yulan.params import read_params
@@ -24,19 +76,86 @@ def continue_(folder: Path, phase: str, profile: str | None, steps: int | None, 
 
     root = find_root()
     params = read_params(root)
-    recipe = load_recipe(root, params.recipe).recipe
+    book = load_recipe(root, params.recipe)
     layout = Layout(root=root, recipe=params.recipe)
     if into is None:
         into = layout.runs(phase, manifest.read(find_checkpoint(folder) / MANIFEST).digest)
-    outcome = continue_from(
+    return continue_from(
         folder,
         into,
         layout,
-        recipe,
+        book.recipe,
         phase,
         load_profile(profile or params.profile),
+        licences={name: source.licence for name, source in book.sources.sources.items()},
         steps=steps,
         fresh_optimizer=fresh_optimizer,
-        look=Progress(into, phase, steps or recipe.phase(phase).steps).look,
+        look=Progress(into, phase, steps or book.recipe.phase(phase).steps).look,
     )
-    click.echo(f"{outcome.kept[-1]}: step {outcome.state.global_step}, trajectory {outcome.state.trajectory}")
+
+
+def _with_own(
+    folder: Path,
+    phase_file: Path,
+    data: tuple[str, ...],
+    column: tuple[str, ...],
+    licence: tuple[str, ...],
+    tokenizer: Path | None,
+    profile: str | None,
+    steps: int | None,
+    into: Path | None,
+    fresh_optimizer: bool,
+) -> "Outcome":
+    from yulan.data.own.write import Given
+    from yulan.errors import StateError
+    from yulan.profile import load_profile, profile_names
+    from yulan.train.onward import Brought, continue_with, load_phase
+    from yulan.train.progress import Progress
+
+    file = load_phase(phase_file)
+    if profile is None:
+        known = ", ".join(profile_names())
+        raise StateError("no machine is named", where="--profile", cure=f"Choose one of: {known}, or a file of your own")
+    sources = list(file.mix.sources)
+    given = _named(data, sources, "--data")
+    columns = _columns(column, given)
+    brought = Brought(
+        file=file,
+        path=phase_file,
+        data={name: Given(path=Path(path), column=columns[name]) for name, path in given.items()},
+        licences=_named(licence, sources, "--licence"),
+        tokenizer=tokenizer,
+    )
+    into = into or Path(file.name)
+    look = Progress(into, file.name, steps or file.tokens // (file.batch * file.context)).look
+    machine = load_profile(profile)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    return continue_with(folder, into, brought, machine, steps=steps, fresh_optimizer=fresh_optimizer, say=say, look=look)
+
+
+def _named(words: Iterable[str], sources: list[str], option: str) -> dict[str, str]:
+    """`SOURCE=VALUE` pairs; a value alone is the only source's. A path may have = in it, so only a source cuts it."""
+    found: dict[str, str] = {}
+    for word in words:
+        name, cut, value = word.partition("=")
+        if not cut or (name not in sources and Path(word).exists()):
+            if len(sources) != 1:
+                raise click.UsageError(f"Say which source {word!r} is of: {option} {sources[0]}=...")
+            name, value = sources[0], word
+        if name in found:
+            raise click.UsageError(f"{option} is given twice for the source {name}.")
+        found[name] = value
+    return found
+
+
+def _columns(words: Iterable[str], sources: Iterable[str]) -> dict[str, str]:
+    """The column of each source: its own, or else the one that is named for all."""
+    told = [word.partition("=") for word in words]
+    own = {name: column for name, _, column in told if column and name in sources}
+    common = [name + cut + column for name, cut, column in told if name not in own]
+    if len(common) > 1:
+        raise click.UsageError(f"--text-column names {common[0]} and {common[1]} for all sources.")
+    return {name: own.get(name, *common or ["text"]) for name in sources}

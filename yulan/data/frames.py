@@ -52,11 +52,16 @@ def write_part(path: Path, table: pa.Table) -> None:
         pq.write_table(table.combine_chunks(), file, row_group_size=GROUP_ROWS, compression="zstd", compression_level=3)
 
 
-def write(folder: Path, source: str, table: pa.Table) -> None:
-    """Write a source's documents, sorted by id, in parts of at most PART_BYTES."""
+def write(folder: Path, source: str, table: pa.Table, first: int = 0) -> int:
+    """Write a source's documents, sorted by id, in parts of at most PART_BYTES.
+
+    Parts are numbered from `first`. Returns: the number after the last one.
+    """
     table = table.cast(DOCUMENTS).sort_by([("id", "ascending"), ("text", "ascending")])
-    for number, (start, stop) in enumerate(_cuts(table["text"])):
-        write_part(folder / source / f"{number:05}.parquet", table.slice(start, stop - start))
+    for start, stop in _cuts(table["text"]):
+        write_part(folder / source / f"{first:05}.parquet", table.slice(start, stop - start))
+        first += 1
+    return first
 
 
 def _cuts(texts: pa.ChunkedArray) -> Iterator[tuple[int, int]]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from yulan.data.shard import Shards
 from yulan.errors import DataError
-from yulan.mix import Mix
+from yulan.mix import Portions
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,7 +37,7 @@ class Segments:
     length: Ints
 
 
-def plan_spans(mix: Mix, budget: int, shards: Shards, taken: Mapping[str, Span]) -> dict[str, Span]:
+def plan_spans(mix: Portions, budget: int, shards: Shards, taken: Mapping[str, Span]) -> dict[str, Span]:
     """A span for each source of the mix and of the path before it; the quotas sum to `budget`.
 
     `taken`: the parent phase's spans, none for the first phase.

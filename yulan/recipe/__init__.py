@@ -81,10 +81,20 @@ class Recipe:
         """Tokens trained on along the path before a phase begins."""
         return sum(self.phases[p].steps * self.phases[p].step_tokens for p in self.path(name)[:-1])
 
+    def warm(self, name: str) -> str:
+        """The phase on the path to `name` that the learning rate climbs in: the first, or a later one that warms up again."""
+        path = self.path(name)
+        again = [p for p in path[1:] if self.phases[p].regime == "warmup-stable"]
+        return again[-1] if again else path[0]
+
     def anneal(self, name: str) -> Anneal | None:
-        """The decay that `name` lies in, declared by it or by a phase before it."""
-        declared = [a for p in self.path(name) if (a := self.phases[p].anneal) is not None]
-        return declared[-1] if declared else None
+        """The decay that `name` lies in, declared by it or by a phase before it; a warm-up ends it."""
+        declared = self._declared(name)
+        return self.phases[declared[-1]].anneal if declared else None
+
+    def _declared(self, name: str) -> list[str]:
+        path = self.path(name)
+        return [p for p in path[path.index(self.warm(name)) :] if self.phases[p].anneal is not None]
 
     def leaves(self) -> tuple[str, ...]:
         """Phases that no other comes after: the finals."""
@@ -107,7 +117,7 @@ class Recipe:
 
     def _require_sound_path(self, name: str) -> None:
         where, phase, anneal = f"$.phases.{name}", self.phases[name], self.anneal(name)
-        declared = [p for p in self.path(name) if self.phases[p].anneal is not None]
+        declared = self._declared(name)
         if (anneal is not None) != (phase.regime == "anneal"):
             raise RecipeError(
                 f"a phase of regime {phase.regime} {'lies in' if anneal else 'has no'} anneal",
@@ -124,9 +134,10 @@ class Recipe:
                 where=f"{where}.anneal.start",
                 cure="Start it in this phase",
             )
-        if phase.after == INIT and self.schedule.warmup > phase.steps:
+        warm = self.warm(name)
+        if name in self.leaves() and self.schedule.warmup > self.phases[warm].steps:
             raise RecipeError(
-                f"a warm-up of {self.schedule.warmup} steps is longer than {name} ({phase.steps} steps)",
+                f"a warm-up of {self.schedule.warmup} steps is longer than {warm} ({self.phases[warm].steps} steps)",
                 where="$.schedule.warmup",
                 cure="Shorten it or lengthen the phase",
             )

@@ -13,6 +13,7 @@ import types
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 
 from yulan.data.batch import Micro
@@ -21,8 +22,10 @@ from yulan.model.loss import Loss
 from yulan.model.shape import Parameter, lr_multiplier, parameters, weight_decay
 from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
+from yulan.train import reduce
 from yulan.train.checkpoint.read import Checkpoint
 from yulan.train.checkpoint.stream import KINDS
+from yulan.train.reduce import Piece, Reduction, cut
 
 TIMEOUT = datetime.timedelta(minutes=20)
 """Longest that a collective waits for a rank that is stopped or writes."""
@@ -72,6 +75,7 @@ class Engine:
         self.parameters: tuple[Parameter, ...] = parameters(recipe.model)
         decoder = Decoder(recipe.model)
         self.tensors = dict(decoder.named_parameters())
+        self.sizes = [tensor.numel() for tensor in self.tensors.values()]
         self.adamw = torch.optim.AdamW(
             self._groups(), lr=0.0, betas=(recipe.optimizer.beta1, recipe.optimizer.beta2), eps=recipe.optimizer.eps
         )
@@ -80,6 +84,14 @@ class Engine:
         self.zero = self.engine.optimizer
         self.device = self.engine.device
         self._waiting = False
+        self.reduction: Reduction | None = None
+        if profile.reduction == "exact":
+            # Gradients stay on the parameters, whole and of one micro-batch.
+            self.engine.enable_backward_allreduce = False
+            if profile.zero:
+                self.zero._coalesce_grad_reduction = True
+                self.zero.use_grad_accum_attribute = False
+            self.reduction = Reduction(self._slices(), phase.grid)
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters that share a learning rate and a weight decay."""
@@ -96,7 +108,7 @@ class Engine:
             "train_batch_size": self.phase.batch,
             "train_micro_batch_size_per_gpu": self.phase.batch // self.phase.grid,
             "gradient_accumulation_steps": self.phase.grid // self.profile.processes,
-            "gradient_clipping": self.recipe.optimizer.clip if self.profile.zero else 0.0,
+            "gradient_clipping": self.recipe.optimizer.clip if self.profile.zero and self.profile.reduction == "engine" else 0.0,
             # DeepSpeed allocates a bucket anew each step; its default of 2 GB costs a small model half of its time.
             "zero_optimization": {"stage": self.profile.zero, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket},
             "zero_allow_untested_optimizer": True,
@@ -106,7 +118,7 @@ class Engine:
 
     def backward(self, micro: Micro, scale: float) -> Loss:
         """Add the gradients of one micro-batch, its summed loss times `scale`; returns the sums, on the device."""
-        if self._waiting:
+        if self._waiting and self.reduction is None:
             # Counts the micro-batch before; the step's last one is counted by `step`.
             self.engine.step()
         self._waiting = True
@@ -119,8 +131,14 @@ class Engine:
             torch.from_numpy(micro.targets.reshape(-1)).to(self.device),
             self.recipe.optimizer.z_loss,
         )
-        # The engine averages over ranks; the loss is a mean over the whole step's targets.
-        self.engine.backward(loss.total * (scale * self.profile.processes), scale_wrt_gas=False)
+        if self.reduction is None:
+            # The engine averages over ranks; the loss is a mean over the whole step's targets.
+            scale *= self.profile.processes
+        self.engine.backward(loss.total * scale, scale_wrt_gas=False)
+        if self.reduction is not None:
+            self.reduction.add([tensor.grad.reshape(-1).float() for tensor in self.tensors.values()])
+            for tensor in self.tensors.values():
+                tensor.grad = None
         return loss
 
     def step(self, lr: float) -> float:
@@ -130,6 +148,8 @@ class Engine:
         """
         for group in self.adamw.param_groups:
             group["lr"] = lr * group["lr_multiplier"]
+        if self.reduction is not None:
+            return self._exact_step(self.reduction)
         norm: float | None = None
         if self.profile.zero == 0:
             norm = float(torch.nn.utils.clip_grad_norm_(self.tensors.values(), self.recipe.optimizer.clip))
@@ -139,6 +159,60 @@ class Engine:
         self.engine.step()
         self._waiting = False
         return float(self.engine.get_global_grad_norm()) if norm is None else norm
+
+    def _exact_step(self, reduction: Reduction) -> float:
+        """The same without the engine: sum, clip, update and give out, alike under every stage and number of ranks."""
+        own = reduction.slice()
+        norm = reduce.norm(own)
+        if not math.isfinite(norm):
+            return norm
+        # The engine's own clipping.
+        own.mul_(1.0 / max(1.0, (norm + 1e-6) / self.recipe.optimizer.clip))
+        if self.profile.zero == 3:
+            self.zero._partition_all_parameters()
+            self.zero._set_fp32_optimizer_param_groups()
+        partitions = self._partitions()
+        for partition, grad in zip(partitions, self._spread(own), strict=True):
+            partition.grad = grad
+        self.adamw.step()
+        for partition in partitions:
+            partition.grad = None
+        if self.profile.zero == 3:
+            self.zero._clear_fp32_optimizer_param_groups()
+        self._refresh()
+        return norm
+
+    def _slices(self) -> list[list[Piece]]:
+        """What each rank owns of the flattened gradients, in the order of its partitions and padded as they are."""
+        ranks, zero = self.profile.processes, self.profile.zero
+        places = {id(tensor): place for place, tensor in enumerate(self.tensors.values())}
+        # Of what is divided into one part a rank: places of the tensors in it, and the length of a part.
+        divided: list[tuple[list[int], int]]
+        if zero == 3:
+            own = [tensor for group in self.zero.fp16_groups for tensor in group]
+            divided = [([places[id(tensor)]], tensor.partition_numel()) for tensor in own]
+        elif zero:
+            groups = zip(self.zero.round_robin_bit16_groups, self.zero.partition_size, strict=True)
+            divided = [([places[id(tensor)] for tensor in group], part) for group, part in groups]
+        else:
+            divided = [(list(places.values()), -(-sum(self.sizes) // ranks))]
+        slices: list[list[Piece]] = [[] for _ in range(ranks)]
+        for tensors, part in divided:
+            line = [Piece(tensor=place, start=0, length=self.sizes[place]) for place in tensors]
+            line.append(Piece(tensor=None, start=0, length=part * ranks - sum(piece.length for piece in line)))
+            for rank, pieces in enumerate(slices):
+                pieces += cut(line, rank * part, (rank + 1) * part)
+        return slices
+
+    def _spread(self, own: Tensor) -> list[Tensor]:
+        """This rank's slice as gradients of its partitions."""
+        if self.profile.zero:
+            return list(own.split([partition.numel() for partition in self._partitions()]))
+        # Each rank updates everything.
+        whole = own.new_empty(self.profile.processes * len(own))
+        dist.all_gather(list(whole.split(len(own))), own)
+        parts = whole[: sum(self.sizes)].split(self.sizes)
+        return [part.view_as(tensor) for part, tensor in zip(parts, self.tensors.values(), strict=True)]
 
     def fragment(self, name: str, kind: str) -> tuple[int, Tensor] | None:
         """This rank's piece of a tensor: where it starts in the flattened tensor, and a view of its fp32 numbers."""

@@ -8,6 +8,7 @@ from yulan import files
 from yulan.data.batch import Batches
 from yulan.data.order import Order
 from yulan.data.pack import Pack
+from yulan.train.checkpoint.saver import Saver
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job
 from yulan.train.log import TIMING, Log, batch_digest
@@ -20,8 +21,18 @@ from yulan.train.watch import Stop, Watch
 def train(job: Job) -> None:
     """Run one rank from the job's checkpoint to its last step, or to the end of the step in which a signal comes.
 
-    Raises: TrainError: the loss diverged; ResourceError: a checkpoint could not be written.
+    Raises: TrainError: the loss diverged; ResourceError: a checkpoint could not be written (the step after says so).
     """
+    saver = Saver()
+    try:
+        _train(job, saver)
+    except BaseException:
+        saver.wait()
+        raise
+    saver.finish()
+
+
+def _train(job: Job, saver: Saver) -> None:
     phase, recipe, folder = job.section, job.recipe, Path(job.folder)
     stop, watch = Stop(), Watch()
     seed_all(recipe.seed, job.profile.threads)
@@ -32,14 +43,15 @@ def train(job: Job) -> None:
     log = Log(folder, state.global_step, job.chain, state.chain) if run.lead else None
     pack = Pack.open(Path(job.mix), Path(job.shards))
     batches = Batches(pack=pack, order=Order(windows=pack.windows, key=job.order), batch=phase.batch, grid=phase.grid)
-    anneal, stopping = recipe.anneal(job.phase), False
+    anneal, warm, stopping = recipe.anneal(job.phase), recipe.start(recipe.warm(job.phase)), False
 
     while state.phase_step < job.steps and not stopping:
+        saver.check()
         began, step = time.perf_counter(), state.global_step + 1
         micros = [batches.micro(state.cursor.windows, index) for index in run.indices()]
         targets, digests = run.exchange(micros)
         losses = [engine.backward(micro, 1.0 / targets) for micro in micros]
-        lr = learning_rate(step, recipe.schedule, anneal)
+        lr = learning_rate(step, recipe.schedule, anneal, warm)
         norm = engine.step(lr)
         cross_entropy, squared, stopping = run.totals(losses, stop.asked)
         loss, z = cross_entropy / targets, squared / targets
@@ -53,4 +65,4 @@ def train(job: Job) -> None:
             seconds = round(time.perf_counter() - began, 4)
             files.append(folder / TIMING, [{"step": step, "seconds": seconds, "tokens": phase.step_tokens}])
         if saving:
-            run.save(state)
+            run.save(state, saver)

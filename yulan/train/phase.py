@@ -84,8 +84,6 @@ def require_able(profile: Profile, phase: Phase) -> None:
         )
     if profile.zero == 0 and profile.precision == "bf16":
         raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
-    if profile.reduction == "exact":
-        raise RecipeError("`reduction: exact` is not available yet", where="profile reduction", cure="Choose `engine`")
     if profile.launcher == "deepspeed":
         raise RecipeError("the launcher deepspeed is not available yet", where="profile launcher", cure="Choose torchrun")
     if profile.launcher == "slurm" and profile.slurm is None:
@@ -128,7 +126,8 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
 
 
 def _words(told: Determinism) -> str:
-    return f"{told.isa}, {told.ranks} ranks x {told.threads} threads, torch {told.torch}"
+    ranks = "any number of ranks" if told.ranks is None else f"{told.ranks} ranks"
+    return f"{told.isa}, {ranks} x {told.threads} threads, torch {told.torch}"
 
 
 def _require_same(folder: Path, job: Job) -> None:

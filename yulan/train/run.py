@@ -12,6 +12,7 @@ import torch.distributed as dist
 from yulan.data.batch import NO_LOSS, Micro
 from yulan.model.loss import Loss
 from yulan.train.checkpoint.read import read_checkpoint
+from yulan.train.checkpoint.saver import Saver
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import FORMAT, Cursor, State
 from yulan.train.checkpoint.write import retain, write_checkpoint
@@ -65,12 +66,14 @@ class Run:
         return int(rows[:, 0].sum()), [row[1:].astype("<i8").tobytes().hex() for row in rows]
 
     def totals(self, losses: Sequence[Loss], stop: bool) -> tuple[float, float, bool]:
-        """Over all ranks: summed cross-entropy and squared logsumexp, in fp64; whether anyone asks to stop."""
-        sums = torch.tensor([0.0, 0.0, float(stop)], dtype=torch.float64, device=self.engine.device)
-        for loss in losses:
-            sums[:2] += torch.stack([loss.cross_entropy, loss.squared_logsumexp]).double()
-        dist.all_reduce(sums)
-        return float(sums[0]), float(sums[1]), bool(sums[2])
+        """Over the whole grid: summed cross-entropy and squared logsumexp, in fp64; whether anyone asks to stop."""
+        asked = torch.tensor(float(stop), device=self.engine.device)
+        told = torch.stack([torch.stack([loss.cross_entropy, loss.squared_logsumexp, asked]) for loss in losses]).double()
+        every = [torch.empty_like(told) for _ in range(dist.get_world_size())]
+        dist.all_gather(every, told)
+        # In the order of the grid, so that the sums do not know who had which part of it.
+        sums = torch.cat(every).sum(0).tolist()
+        return sums[0], sums[1], bool(sums[2])
 
     def advance(self, state: State, lr: float, skipped: bool) -> State:
         """The state after one more step."""
@@ -86,18 +89,24 @@ class Run:
             lr=lr,
         )
 
-    def save(self, state: State) -> None:
-        """Write a checkpoint, then sweep the old ones. Every rank calls it.
+    def save(self, state: State, saver: Saver) -> None:
+        """Begin to write a checkpoint; then the old ones are swept. Every rank calls it.
 
-        Raises: ResourceError: no space; IntegrityError: what was written does not read back.
+        Raises: what the save before raised. ResourceError: no space; IntegrityError: what was written does not read back.
         """
         folder = Path(self.job.folder) / CHECKPOINTS
-        state = replace(state, rng=save_random())
-        engine = self.engine
-        write_checkpoint(folder / step_name(state.global_step), state, engine.parameters, engine.fragment, lead=self.lead)
-        if self.lead:
-            plan = self.job.section.checkpoints
-            retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=state.global_step - state.phase_step)
+        state, plan = replace(state, rng=save_random()), self.job.section.checkpoints
+        parameters = self.engine.parameters
+        fragment = saver.snapshot(parameters, self.engine.fragment)
+
+        def write() -> None:
+            at = folder / step_name(state.global_step)
+            write_checkpoint(at, state, parameters, fragment, lead=self.lead, group=saver.group)
+            if self.lead:
+                begin = state.global_step - state.phase_step
+                retain(folder, state.global_step, keep=plan.keep, every=plan.every, begin=begin)
+
+        saver.start(write)
 
 
 def metrics_row(state: State, targets: int, loss: float, z: float, norm: float, skipped: bool) -> dict[str, Any]:

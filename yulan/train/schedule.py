@@ -5,13 +5,15 @@ import math
 from yulan.recipe import Anneal, Schedule
 
 
-def learning_rate(step: int, schedule: Schedule, anneal: Anneal | None) -> float:
+def learning_rate(step: int, schedule: Schedule, anneal: Anneal | None, warm: int = 0) -> float:
     """Rate of the `step`-th optimizer step of a path, counted from 1: linear to the peak, flat, then 1 - sqrt to 0.
+
+    The climb begins after global step `warm`: 0, or where a later phase warms up again.
 
     `anneal.hold` stops the fall there, as YuLan-Mini's trainer did ("small hack" in its train_utils.py).
     """
-    if step < schedule.warmup:
-        return schedule.peak * step / schedule.warmup
+    if step - warm < schedule.warmup:
+        return schedule.peak * (step - warm) / schedule.warmup
     if anneal is None or step <= anneal.start:
         return schedule.peak
     held = step if anneal.hold is None else min(step, anneal.hold)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from tests.unit.release.kit import contents
 from tests.unit.release.small import evaluation, make_inputs
+from yulan.data.tokenizer import load
 from yulan.errors import DataError, IntegrityError
 from yulan.model.shape import Parameter
 from yulan.release.bundle.build import build, summary
@@ -19,6 +20,7 @@ from yulan.release.export import end_of
 from yulan.release.folder import check
 from yulan.release.release import read_release
 from yulan.release.weights import write_weights
+from yulan.train.onward.start import find_start, find_tokenizer
 
 FINAL, SHORT, STABLE = "phase-03-step-000032", "phase-03-short-step-000032", "phase-02-step-000024"
 
@@ -48,6 +50,20 @@ def test_every_revision_lists_its_files(small: Path):
     for part in ("data", "states", "model"):
         for folder in (small / part).iterdir():
             assert check(folder).differences == ()
+
+
+def test_a_states_revision_has_the_tokenizer_that_its_weights_learned(small: Path):
+    for revision in (STABLE, FINAL):
+        states, model = small / "states" / revision / "tokenizer", small / "model" / revision
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            assert (states / name).read_bytes() == (model / name).read_bytes()
+
+
+def test_a_states_revision_has_all_that_going_on_with_own_text_needs(small: Path):
+    start = find_start(small / "states" / STABLE)
+    assert (start.recipe.name, start.state.global_step) == ("tiny", 24)
+    codec = load(find_tokenizer(start, None), start.recipe.data.tokenizer, begin_with_bos=False)
+    assert codec.vocab_size == start.recipe.data.tokenizer.vocab_size
 
 
 def test_the_text_of_others_is_not_in_the_data(small: Path):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,3 +102,20 @@ def make_world() -> Callable[[Path], World]:
 @pytest.fixture(scope="session")
 def world(make_world: Callable[[Path], World], tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def shop(world: World, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A clone with the data of a phase."""
+    from tests.unit.train.audit_kit import audited_recipe, make_shop
+
+    return make_shop(tmp_path_factory.mktemp("shop"), world, audited_recipe())
+
+
+@pytest.fixture(scope="session")
+def published(shop: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of three stretches on two launched ranks."""
+    from tests.unit.train.audit_kit import END
+
+    run: Path = shop.train(tmp_path_factory.mktemp("published") / "run", END, profile(2))
+    return run

@@ -65,7 +65,7 @@ def layout(tmp_path: Path, world: World) -> Layout:
 
 
 def go_on(folder: Path, into: Path, layout: Layout, phase: str = "phase-02", **changed: object) -> Outcome:
-    told = {"steps": 2, "fresh_optimizer": False, "look": lambda: None} | changed
+    told = {"steps": 2, "fresh_optimizer": False, "licences": {}, "look": lambda: None} | changed
     return continue_from(folder, into, layout, RECIPE, phase, profile(1), **told)
 
 
@@ -90,7 +90,7 @@ def test_a_fresh_optimizer_begins_with_zero_moments_on_the_record(pulled: Path, 
     def piece(name: str, kind: str) -> tuple[int, torch.Tensor]:
         return 0, parts.tensor(name, kind).view(-1)
 
-    write_checkpoint(bare, parts.state, parameters(RECIPE.model), piece, moments=False)
+    write_checkpoint(bare, parts.state, parameters(RECIPE.model), piece, moments=None)
     with pytest.raises(StateError, match="holds no optimizer states"):
         go_on(bare, tmp_path / "run", layout)
     outcome = go_on(bare, tmp_path / "run", layout, fresh_optimizer=True)

@@ -58,9 +58,11 @@ def steps_done(run: Path) -> int:
 
 
 def alive(pid: int) -> bool:
+    """A process is gone once its last thread is: one that still syncs a checkpoint holds the folder's lock."""
     try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+        return threads > 1 or "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 

@@ -38,3 +38,7 @@ def test_yulan_minis_clamp_leaves_the_rate_at_five_in_a_hundred_thousand():
 def test_the_rate_depends_on_the_global_step_alone():
     first = [learning_rate(step, SCHEDULE, ANNEAL) for step in range(1, 30)]
     assert first[:15] + [learning_rate(step, SCHEDULE, ANNEAL) for step in range(16, 30)] == first
+
+
+def test_a_later_warm_up_climbs_from_zero_again():
+    assert [learning_rate(step, SCHEDULE, None, warm=20) for step in (21, 22, 24, 25)] == [0.0025, 0.005, 0.01, 0.01]

@@ -23,13 +23,14 @@ def read_json_lines(path: Path) -> Iterator[dict[str, Any] | Reject]:
     """
     try:
         with gzip.open(path, "rb") as file:
-            for number, line in enumerate(_bounded(file), 1):
-                yield _row(line, f"{path.name}:{number}")
+            for number, line in enumerate(bounded(file), 1):
+                yield json_object(line, f"{path.name}:{number}")
     except (OSError, EOFError, zlib.error) as error:
         raise _broken(path, error) from None
 
 
-def _row(line: bytes | None, where: str) -> dict[str, Any] | Reject:
+def json_object(line: bytes | None, where: str) -> dict[str, Any] | Reject:
+    """A line as `bounded` gives it, as a JSON object."""
     if line is None:
         return Reject(where=where, reason="long-line")
     try:
@@ -48,7 +49,7 @@ def read_zipped_lines(path: Path) -> Iterator[str | Reject]:
         with zipfile.ZipFile(path) as archive:
             (name,) = archive.namelist()
             with archive.open(name) as file:
-                for number, line in enumerate(_bounded(file), 1):
+                for number, line in enumerate(bounded(file), 1):
                     try:
                         yield (
                             line.decode("utf-8-sig").rstrip("\r\n")
@@ -61,7 +62,7 @@ def read_zipped_lines(path: Path) -> Iterator[str | Reject]:
         raise _broken(path, error) from None
 
 
-def _bounded(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
+def bounded(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
     """Lines; None for one longer than LONGEST, which is skipped without being held."""
     while line := file.readline(LONGEST + 1):
         if len(line) <= LONGEST:

@@ -4,13 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from yulan import files
+from yulan.data.tokenizer import CONFIG
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.card.write import write_card
 from yulan.release.export import End
 from yulan.release.seal import seal
 from yulan.train.checkpoint.read import read_checkpoint
 
-CHECKPOINT = "checkpoint"
+CHECKPOINT, TOKENIZER = "checkpoint", "tokenizer"
+TOKENIZER_FILE = "tokenizer.json"
 LOGS = ("metrics.jsonl", "replay.jsonl")
 
 
@@ -21,6 +23,9 @@ def lay_states(inputs: Inputs, end: End, folder: Path, data: str) -> str:
     files.link_tree(end.folder, folder / CHECKPOINT)
     for log in LOGS:
         files.link(inputs.trained[end.phase] / log, folder / log)
+    # Whoever goes on with text of their own needs the ids that the weights learned.
+    for name in (TOKENIZER_FILE, CONFIG):
+        files.link(inputs.exported / end.revision / name, folder / TOKENIZER / name)
     following = next((name for name, phase in recipe.phases.items() if phase.after == end.phase), None)
     write_card(folder, "states", {}, **inputs.common(), main=False, revision=end.revision, phase=end.phase, next=following)
     state = read_checkpoint(end.folder).state

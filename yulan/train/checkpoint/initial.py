@@ -45,5 +45,5 @@ def write_initial(checkpoints: Path, recipe: Recipe) -> Path:
         determinism=None,
     )
     folder = checkpoints / step_name(0)
-    write_checkpoint(folder, state, parameters(recipe.model), fragment, moments=False)
+    write_checkpoint(folder, state, parameters(recipe.model), fragment, moments=None)
     return folder

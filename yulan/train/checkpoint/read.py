@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from yulan.errors import IntegrityError
 from yulan.model.shape import Parameter
+from yulan.recipe.model import Model
+from yulan.schema import structure
+from yulan.train.checkpoint.codec import SCALE, blocks, decode
 from yulan.train.checkpoint.state import State, read_state, read_tensors
 from yulan.train.checkpoint.stream import KINDS
 
@@ -29,7 +33,13 @@ class Checkpoint:
         return any(kind == KINDS[1] for kind, _ in self.files)
 
     def tensor(self, name: str, kind: str = "weights") -> Tensor:
-        """fp32, full shape, mapped from the file: only what is touched is read."""
+        """fp32, full shape, mapped from the file: only what is touched is read. Moments of fewer bits are a copy."""
+        stored = self._stored(name, kind)
+        if stored.dtype == torch.float32:
+            return stored
+        return decode(kind, stored, self._stored(name, kind + SCALE) if (kind + SCALE, name) in self.files else None)
+
+    def _stored(self, name: str, kind: str) -> Tensor:
         path = self.files[kind, name]
         try:
             if path not in self.opened:
@@ -39,6 +49,11 @@ class Checkpoint:
             raise IntegrityError(f"cannot be read ({error})", where=path, cure="Fetch the checkpoint again") from None
         return found
 
+    @property
+    def model(self) -> Model:
+        """Its shape, as its own state tells."""
+        return structure(self.state.keys["model"], Model)
+
 
 def read_checkpoint(folder: Path, parameters: Sequence[Parameter] | None = None) -> Checkpoint:
     """Open a checkpoint folder; with `parameters`, hold its names and shapes to them.
@@ -47,8 +62,10 @@ def read_checkpoint(folder: Path, parameters: Sequence[Parameter] | None = None)
     """
     rows = read_tensors(folder).tensors
     if parameters is not None:
-        wanted = {(p.name, p.shape) for p in parameters}
+        whole = {(p.name, p.shape) for p in parameters}
+        scales = {(p.name, (blocks(p.size),)) for p in parameters}
         for kind in sorted({row.set for row in rows} | {KINDS[0]}):
+            wanted = scales if kind.endswith(SCALE) else whole
             there = {(row.name, row.shape) for row in rows if row.set == kind}
             if wrong := sorted(f"{name} {list(shape)}" for name, shape in wanted ^ there):
                 raise IntegrityError(

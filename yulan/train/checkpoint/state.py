@@ -12,6 +12,10 @@ from yulan.schema import check, load_json, plain, structure
 FORMAT = 1
 STATE, TENSORS = "state.json", "tensors.json"
 Trajectory = Literal["EXACT", "CLOSE"]
+Precision = Literal["fp32", "bf16", "fp8"]
+"""How moments are stored."""
+Target = Literal["universal", "dcp", "hf-trainer"]
+"""Whose files an export makes."""
 GENESIS = "0" * 64
 """What the first row of a path's logs is chained to."""
 

@@ -4,6 +4,7 @@ The memory this takes is BUFFER, whatever the model's size.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -19,10 +20,15 @@ Fragment = Callable[[str, str], tuple[int, Tensor] | None]
 """(tensor name, kind) -> this rank's piece: where it starts in the flattened tensor, and its numbers (fp32, one axis)."""
 
 
-def tensor_bytes(parameters: Sequence[Parameter], fragment: Fragment, kind: str) -> Iterator[tuple[Parameter, memoryview]]:
+Parts = Iterator[tuple[Parameter, memoryview]]
+"""Bytes of tensors, one tensor after the other, each in one or more parts."""
+
+
+def tensor_bytes(parameters: Sequence[Parameter], fragment: Fragment, kind: str, group: Any = None) -> Parts:
     """Little-endian bytes of tensors one after the other, in parts. Every rank must exhaust it; only rank 0 is given parts.
 
-    Ranks' pieces are summed as integers, so that each bit arrives as it is (as floats, -0.0 + 0.0 would become 0.0).
+    Ranks' pieces are summed as integers, so that each bit arrives as it is (as floats, -0.0 + 0.0 would become 0.0), by the
+    connections of `group` (all of the ranks; default: those that training uses).
     """
     total = sum(p.size for p in parameters)
     buffer = torch.empty(min(BUFFER, total), dtype=torch.float32)
@@ -35,7 +41,7 @@ def tensor_bytes(parameters: Sequence[Parameter], fragment: Fragment, kind: str)
                 spans.append((parameter, start - low, stop - low))
                 _place(part, low - begin, fragment(parameter.name, kind))
             begin += parameter.size
-        _to_first(part)
+        _to_first(part, group)
         if not dist.is_initialized() or dist.get_rank() == 0:
             raw = memoryview(part.numpy()).cast("B")
             for parameter, start, stop in spans:
@@ -52,11 +58,11 @@ def _place(part: Tensor, offset: int, piece: tuple[int, Tensor] | None) -> None:
         part[start - offset : stop - offset].copy_(numbers[start - begin : stop - begin])
 
 
-def _to_first(part: Tensor) -> None:
+def _to_first(part: Tensor, group: Any) -> None:
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
-    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend() == "nccl" else torch.device("cpu")
+    device = torch.device("cuda", torch.cuda.current_device()) if dist.get_backend(group) == "nccl" else torch.device("cpu")
     bits = part.view(torch.int32).to(device)
-    dist.reduce(bits, dst=0)
+    dist.reduce(bits, dst=0, group=group)
     if dist.get_rank() == 0:
         part.view(torch.int32).copy_(bits)

@@ -1,9 +1,12 @@
 """Write a checkpoint: streamed, hashed while written, manifest last, renamed into place; then sweep the old ones."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
+
+import torch
 
 from yulan import digest, files, manifest
 from yulan.errors import IntegrityError
@@ -11,56 +14,95 @@ from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
 from yulan.model.shape import Parameter
 from yulan.schema import plain
+from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
 from yulan.train.checkpoint.scan import differences, step_name, steps_in
-from yulan.train.checkpoint.state import FORMAT, STATE, TENSORS, State, TensorRow, TensorTable, state_json
-from yulan.train.checkpoint.stream import KINDS, Fragment, tensor_bytes
+from yulan.train.checkpoint.state import FORMAT, STATE, TENSORS, Precision, State, TensorRow, TensorTable, state_json
+from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
 SHARD = 5 * 10**9
 """Bytes of the largest tensor file."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What a checkpoint was made from, where it is not a training run's own."""
+
+    inputs: Mapping[str, str]
+    """Content digests."""
+    summary: Mapping[str, Any]
+    """Added to the manifest's."""
+
+
 def write_checkpoint(
-    folder: Path, state: State, parameters: Sequence[Parameter], fragment: Fragment, *, lead: bool = True, moments: bool = True
+    folder: Path,
+    state: State,
+    parameters: Sequence[Parameter],
+    fragment: Fragment,
+    *,
+    lead: bool = True,
+    moments: Precision | None = "fp32",
+    origin: Origin | None = None,
+    group: Any = None,
 ) -> None:
-    """Every rank calls it; the one that is `lead` writes `folder`.
+    """Every rank calls it; the one that is `lead` writes `folder`. `moments` is how they are stored, None for without.
 
     Raises: ResourceError: no space or permission; what was there before is untouched.
     """
-    kinds = KINDS if moments else KINDS[:1]
+    kinds: dict[str, Precision] = {KINDS[0]: "fp32"}
+    if moments:
+        kinds |= dict.fromkeys(KINDS[1:], moments)
     shards = _shards(parameters)
     if not lead:
         for kind in kinds:
             for shard in shards:
-                list(tensor_bytes(shard, fragment, kind))
+                list(tensor_bytes(shard, fragment, kind, group))
         return
-    files.require_space(folder.parent, 12 * sum(p.size for p in parameters))
+    files.require_space(folder.parent, sum(DTYPES[each][1] for each in kinds.values()) * sum(p.size for p in parameters))
     with files.new_folder(folder) as partial:
         listed: list[File] = []
         rows: list[TensorRow] = []
-        for kind in kinds:
+        for kind, precision in kinds.items():
             for index, shard in enumerate(shards, 1):
-                name = f"{kind}-{index:05d}-of-{len(shards):05d}.safetensors"
-                sums, file = _write_tensors(partial / name, shard, fragment, kind)
+                name = f"{index:05d}-of-{len(shards):05d}.safetensors"
+                scales: dict[str, torch.Tensor] = {}
+                parts = _encoded(tensor_bytes(shard, fragment, kind, group), kind, precision, scales)
+                file, found = _write_tensors(partial, name, kind, shard, parts, precision)
                 listed.append(file)
-                rows += [
-                    TensorRow(name=p.name, set=kind, file=name, dtype="F32", shape=p.shape, sha256=sums[p.name]) for p in shard
-                ]
+                rows += found
+                if scales:
+                    small = [replace(p, shape=(blocks(p.size),)) for p in shard]
+                    parts = ((p, memoryview(scales[p.name].numpy()).cast("B")) for p in small)
+                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32")
+                    listed.append(file)
+                    rows += found
         table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
         for name, value in ((STATE, state_json(state)), (TENSORS, table)):
             path = files.write_json(partial / name, value)
             listed.append(File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)))
-        manifest.write(partial / MANIFEST, _manifest(state, listed))
+        manifest.write(partial / MANIFEST, _manifest(state, listed, origin))
 
 
-def _manifest(state: State, listed: Iterable[File]) -> Manifest:
+def _encoded(parts: Parts, kind: str, precision: Precision, scales: dict[str, torch.Tensor]) -> Parts:
+    """Parts as they are stored; 8 bits leave `scales` behind, 1/32 of their own bytes."""
+    encoder, name = Encoder(kind, 0, precision), None
+    for parameter, data in parts:
+        if parameter.name != name:
+            encoder, name = Encoder(kind, parameter.size, precision), parameter.name
+        yield parameter, encoder.encode(data)
+        if precision == "fp8" and encoder.left == 0:
+            scales[parameter.name] = torch.cat(encoder.scales)
+
+
+def _manifest(state: State, listed: Iterable[File], origin: Origin | None) -> Manifest:
+    summary = {"global_step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory}
     return Manifest(
         format=manifest.FORMAT,
         stage="checkpoint",
         name=f"{state.recipe}/{state.cursor.phase}" if state.cursor.phase else state.recipe,
         files=tuple(sorted(listed, key=lambda file: file.path)),
-        inputs={},
+        inputs=dict(origin.inputs) if origin else {},
         keys=dict(state.keys),
-        summary={"global_step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory},
+        summary=summary | (dict(origin.summary) if origin else {}),
         determinism=state.determinism,
     )
 
@@ -74,13 +116,13 @@ def _shards(parameters: Sequence[Parameter]) -> list[list[Parameter]]:
     return shards
 
 
-def _header(parameters: Sequence[Parameter]) -> bytes:
+def _header(parameters: Sequence[Parameter], precision: Precision) -> bytes:
     """safetensors: length, then JSON with offsets, padded to 8 bytes so that numbers are aligned."""
     table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    at = 0
+    at, (dtype, size) = 0, DTYPES[precision]
     for p in parameters:
-        table[p.name] = {"dtype": "F32", "shape": list(p.shape), "data_offsets": [at, at + 4 * p.size]}
-        at += 4 * p.size
+        table[p.name] = {"dtype": dtype, "shape": list(p.shape), "data_offsets": [at, at + size * p.size]}
+        at += size * p.size
     text = json.dumps(table, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
@@ -98,18 +140,25 @@ class _Hashing:
         self.size += len(data)
 
 
-def _write_tensors(path: Path, parameters: Sequence[Parameter], fragment: Fragment, kind: str) -> tuple[dict[str, str], File]:
-    """Returns: sha256 of each tensor's bytes, and the file's own."""
+def _write_tensors(
+    folder: Path, part: str, kind: str, parameters: Sequence[Parameter], parts: Parts, precision: Precision
+) -> tuple[File, list[TensorRow]]:
+    """Write one file of a set; returns it as the manifest lists it, and its tensors as tensors.json does."""
     sums = {p.name: digest.running() for p in parameters}
+    path = folder / f"{kind}-{part}"
     with files.open_new(path) as file:
         out = _Hashing(file)
-        out.write(_header(parameters))
-        for parameter, data in tensor_bytes(parameters, fragment, kind):
+        out.write(_header(parameters, precision))
+        for parameter, data in parts:
             out.write(data)
             sums[parameter.name].update(data)
-    return {name: each.hexdigest() for name, each in sums.items()}, File(
-        path=path.name, size=out.size, sha256=out.sum.hexdigest()
-    )
+    rows = [
+        TensorRow(
+            name=p.name, set=kind, file=path.name, dtype=DTYPES[precision][0], shape=p.shape, sha256=sums[p.name].hexdigest()
+        )
+        for p in parameters
+    ]
+    return File(path=path.name, size=out.size, sha256=out.sum.hexdigest()), rows
 
 
 def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int) -> None:
