@@ -16,8 +16,8 @@ from yulan.layout import Layout
 from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import plain
-from yulan.train import phase as phases
 from yulan.train.checkpoint.scan import step_name, steps_in
+from yulan.train.launch import torchrun
 from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import METRICS, REPLAY
 from yulan.train.phase import Plan, train_phase
@@ -111,7 +111,7 @@ def in_process() -> Iterator[None]:
     def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
         train(job)
 
-    with patch.dict(os.environ, own | {"DS_ACCELERATOR": "cpu"}), patch.object(phases, "launch", launch):
+    with patch.dict(os.environ, own | {"DS_ACCELERATOR": "cpu"}), patch.object(torchrun, "launch", launch):
         yield
 
 

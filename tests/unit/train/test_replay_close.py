@@ -210,6 +210,8 @@ def test_a_tensor_that_one_side_lacks_is_as_far_as_can_be(published: Path, tmp_p
 def test_the_machines_of_a_band_sum_in_other_orders():
     assert [(p.processes, p.threads) for p in perturbed(alone(), 4)] == [(1, 1), (2, 1), (4, 1), (1, 2)]
     assert [(p.processes, p.threads) for p in perturbed(profile(2), 4)] == [(2, 1), (1, 1), (4, 1), (2, 2)]
+    exact = perturbed(replace(profile(2), reduction="exact"), 4)
+    assert [p.reduction for p in exact] == ["exact", "engine", "engine", "engine"], "which sums alike on any number of ranks"
     gpu = replace(profile(2), device="cuda", processes=8)
     assert [p.processes for p in perturbed(gpu, 8)] == [8, 1, 2, 4], "threads of the CPU change nothing there"
     assert [(p.processes, p.threads) for p in machines(alone(2), [(4, 3)])] == [(1, 2), (4, 3)]

@@ -86,15 +86,17 @@ def keys_digest(recipe: Recipe, phase: str) -> str:
 
 def perturbed(profile: Profile, grid: int) -> tuple[Profile, ...]:
     """The profile itself, then others that sum in another order: other numbers of ranks, other numbers of threads."""
-    others = [replace(profile, processes=ranks) for ranks in (1, 2, 4, 8) if grid % ranks == 0 and ranks != profile.processes]
+    named = [(ranks, profile.threads) for ranks in (1, 2, 4, 8) if grid % ranks == 0 and ranks != profile.processes]
     if profile.device == "cpu":
-        others += [replace(profile, threads=threads) for threads in (profile.threads + 1, profile.threads + 2)]
-    return (profile, *others[:LEAST])
+        named += [(profile.processes, profile.threads + more) for more in (1, 2)]
+    return machines(profile, named[:LEAST])
 
 
 def machines(profile: Profile, named: Sequence[tuple[int, int]]) -> tuple[Profile, ...]:
     """The profile itself, then with other numbers of (ranks, threads)."""
-    return (profile, *(replace(profile, processes=ranks, threads=threads) for ranks, threads in named))
+    # The exact reduction sums in one order whatever the ranks: it would move nothing.
+    engine = replace(profile, reduction="engine")
+    return (profile, *(replace(engine, processes=ranks, threads=threads) for ranks, threads in named))
 
 
 def require_enough(others: int) -> None:
