@@ -112,6 +112,7 @@ def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -
     """Costs of every phase of a recipe on one machine."""
     model, numbers = recipe.model, count(recipe.model)
     flops = {name: flops_per_token(model, p.context) * p.steps * p.step_tokens for name, p in recipe.phases.items()}
+    grid = max(phase.grid for phase in recipe.phases.values())
     phases = []
     for name, phase in recipe.phases.items():
         tokens = phase.steps * phase.step_tokens
@@ -141,7 +142,7 @@ def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -
         rate=rate,
         phases=tuple(phases),
         paths=tuple(_path(recipe, leaf, flops, numbers) for leaf in recipe.leaves()),
-        states=tuple(states(parameters(model), profile, zero) for zero in STAGES),
+        states=tuple(states(parameters(model), profile, zero, grid) for zero in STAGES),
         zero=profile.zero,
     )
 

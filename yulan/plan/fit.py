@@ -77,7 +77,7 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
         raise RecipeError(f"neither checkpoint nor recipe has a phase {name!r}", where=place, cure=suggest(name, sorted(known)))
     found = parameters(model)
     numbers, low = sum(p.size for p in found), 4 if profile.precision == "fp32" else 2
-    held = states(found, profile, profile.zero)
+    held = states(found, profile, profile.zero, known[name].grid)
     bucket = low * min(BUCKET, numbers) if profile.zero and profile.processes > 1 else 0
     tokens = known[name].batch // known[name].grid * known[name].context
     activations = kept(model, tokens, low)

@@ -23,7 +23,7 @@ class States:
     weights: int
     """That forward uses, in the profile's precision."""
     gradients: int
-    """ZeRO-1 keeps them whole until the step; ZeRO-2 and 3 this rank's part only."""
+    """ZeRO-1 keeps them whole until the step; ZeRO-2 and 3 this rank's part only. Exact sums: several whole ones in fp32."""
     master: int
     """fp32 copy. Without ZeRO fp32 weights are their own."""
     moments: int
@@ -33,8 +33,8 @@ class States:
         return self.weights + self.gradients + self.master + self.moments
 
 
-def states(parameters: Iterable[Parameter], profile: Profile, zero: int) -> States:
-    """Model states of one of the profile's ranks at a ZeRO stage.
+def states(parameters: Iterable[Parameter], profile: Profile, zero: int, grid: int) -> States:
+    """Model states of one of the profile's ranks at a ZeRO stage, with `grid` micro-batches in a step.
 
     bf16 without ZeRO is arithmetic only: the engine does not run it.
     """
@@ -43,10 +43,19 @@ def states(parameters: Iterable[Parameter], profile: Profile, zero: int) -> Stat
     low = 4 if profile.precision == "fp32" else 2
     part = -(-whole // ranks) if zero else whole
     weights = low * whole if zero < 3 else low * (part + sum(size for size in sizes if size < PERSISTENT))
+    if profile.reduction == "exact":
+        gradients = 4 * whole * whole_gradients(grid // ranks)
+    else:
+        gradients = low * (whole if zero < 2 else part)
     return States(
         zero=zero,
         weights=weights,
-        gradients=low * (whole if zero < 2 else part),
+        gradients=gradients,
         master=0 if zero == 0 and low == 4 else 4 * part,
         moments=8 * part,
     )
+
+
+def whole_gradients(share: int) -> int:
+    """Most gradients that a rank holds at a time while it sums `share` micro-batches as leaves of a binary tree."""
+    return max(index.bit_count() + 1 for index in range(share))

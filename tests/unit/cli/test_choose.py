@@ -55,7 +55,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones(root: Path):
     done = say("use", "nanno")
     assert done.exit_code == 3
     assert "no recipe named 'nanno'" in done.stderr
-    assert "nano, other" in done.stderr
+    assert "Choose one of: nano, " in done.stderr
 
 
 def test_an_unknown_profile_is_answered_with_the_nearest(root: Path):
