@@ -2,8 +2,7 @@
 
 From the end of nano's phase-01, phase-02's windows are trained on in 200 steps of 8: with the moments as they were, in
 bf16, in 8 bits, zeroed, and zeroed with the learning rate warmed up again over 30 steps. The loss of each step is taken
-before its update and on windows that no run has seen, the same in every run, so a gap is of the moments alone; what
-rounding makes of nothing is the gap of a run whose sums are taken by two threads.
+before its update and on windows that no run has seen, the same in every run, so a gap is of the moments alone.
 """
 
 import argparse
@@ -47,14 +46,14 @@ def starts(begin: Path, into: Path) -> dict[str, Path]:
         write_checkpoint(
             made[name], bare, parameters(found.model), lambda each, _: (0, found.tensor(each).reshape(-1)), moments=None
         )
-    return made | {"fp32, two threads": begin}
+    return made
 
 
-def losses(name: str, start: Path, layout: Layout, recipe: Recipe, into: Path) -> list[float]:
+def losses(start: Path, layout: Layout, recipe: Recipe, into: Path) -> list[float]:
     phase = replace(recipe.phase("phase-02"), batch=BATCH)
     schedule = replace(recipe.schedule, warmup=WARMUP)
     recipe = replace(recipe, phases={"phase-01": recipe.phase("phase-01"), "phase-02": phase}, schedule=schedule)
-    profile = replace(load_profile("cpu-1"), processes=1, threads=2 if "two threads" in name else 1)
+    profile = replace(load_profile("cpu-1"), processes=1, threads=1)
     mix = layout.stage("mix", "phase-02")
     plan = Plan(
         recipe=recipe,
@@ -83,7 +82,7 @@ def main() -> None:
     told, sizes = {}, {}
     for name, start in starts(begin, asked.into / "starts").items():
         print(f"{name} ...", file=sys.stderr)
-        told[name] = losses(name, start, layout, recipe, asked.into / "runs" / start.name / name.replace(" ", "-"))
+        told[name] = losses(start, layout, recipe, asked.into / "runs" / start.name / name.replace(" ", "-"))
         sizes[name] = manifest.read(start / MANIFEST).size
     print(ROW.format("moments", "bytes", "loss", "gap", "first 20", "last 50"))
     exact = told["fp32"]
