@@ -101,6 +101,7 @@ def _say(found: Fit, profile: str) -> None:
         ("moments", parts.moments),
         ("exchange", found.bucket),
         ("activations", found.activations),
+        ("a save's copy", found.snapshot),
         ("needed", found.needed),
         ("there", found.device),
     )

@@ -35,16 +35,19 @@ class Fit:
     """What a micro-batch keeps for backward."""
     recomputed: int
     """The same if each layer kept its input only, and computed the rest again."""
+    snapshot: int
+    """Copy of a rank's states while a checkpoint is written behind the training; 0 on a GPU, whose host holds it."""
     device: int
     """Bytes a process may use, as the profile says."""
     host: int
-    """Of all processes of one node while the fp32 model is made, before it moves to the devices; on CPU the same as needed."""
+    """Of all processes of one node, the larger of two: the fp32 model as it is made, before it moves to the devices, and the copy
+    of a save. On CPU the same as needed."""
     disk: int
     """Of the checkpoint that is read, and of each one that is written."""
 
     @property
     def needed(self) -> int:
-        return self.states.total + self.bucket + self.activations
+        return self.states.total + self.bucket + self.activations + self.snapshot
 
     @property
     def least(self) -> int:
@@ -81,7 +84,9 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
     bucket = low * min(BUCKET, numbers) if profile.zero and profile.processes > 1 else 0
     tokens = known[name].batch // known[name].grid * known[name].context
     activations = kept(model, tokens, low)
-    needed = held.total + bucket + activations
+    copy = 12 * (-(-numbers // profile.processes) if profile.zero else numbers)
+    snapshot = copy if profile.device == "cpu" else 0
+    needed = held.total + bucket + activations + snapshot
     on_a_node = -(-profile.processes // (profile.slurm.nodes if profile.slurm else 1))
     return Fit(
         checkpoint=place.name,
@@ -93,7 +98,8 @@ def fit(folder: Path, profile: Profile, phase: str | None, phases: dict[str, Pha
         bucket=bucket,
         activations=activations,
         recomputed=kept(model, tokens, low, recompute=True),
+        snapshot=snapshot,
         device=profile.device_memory,
-        host=on_a_node * (needed if profile.device == "cpu" else 4 * numbers),
+        host=on_a_node * (needed if profile.device == "cpu" else max(4 * numbers, copy)),
         disk=12 * numbers,
     )

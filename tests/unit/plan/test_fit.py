@@ -35,7 +35,8 @@ def test_what_is_needed_is_the_sum_of_its_parts(recipe: Recipe, checkpoint: Path
     n = count(recipe.model)
     assert found.states.total == 4 * n + 4 * -(-n // 2) + 12 * -(-n // 2)
     assert found.bucket == 4 * n
-    assert found.needed == found.states.total + found.bucket + found.activations
+    assert found.snapshot == 12 * -(-n // 2)
+    assert found.needed == found.states.total + found.bucket + found.activations + found.snapshot
     assert (found.parameters, found.disk, found.step, found.moments) == (n, 12 * n, 0, False)
     assert found.fits
     # Double the context, double the activations; states are as they were.
@@ -57,6 +58,8 @@ def test_one_byte_too_few_does_not_fit(recipe: Recipe, checkpoint: Path):
 def test_on_a_gpu_the_host_holds_the_fp32_model_of_each_process_while_it_is_made(recipe: Recipe, checkpoint: Path):
     profile = replace(load_profile("cpu-2"), device="cuda", precision="bf16", processes=8)
     assert fit(checkpoint, profile, "phase-01", dict(recipe.phases)).host == 8 * 4 * count(recipe.model)
+    alone = replace(profile, processes=1)
+    assert fit(checkpoint, alone, "phase-01", dict(recipe.phases)).host == 12 * count(recipe.model)
     two = replace(profile, slurm=Slurm(nodes=2, gpus=4, minutes=60, notice=60, partition=None, account=None))
     assert fit(checkpoint, two, "phase-01", dict(recipe.phases)).host == 4 * 4 * count(recipe.model)
 
@@ -84,6 +87,7 @@ def test_the_command_says_bytes_of_device_and_host_and_ends_with_8_where_it_does
         + told["states"]["moments"]
         + told["bucket"]
         + told["activations"]
+        + told["snapshot"]
     )
 
 
