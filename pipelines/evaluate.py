@@ -48,7 +48,9 @@ def work(stage: Stage) -> None:
     stage.seal(
         keys=("evaluate", f"phases.{stage.phase}.context", f"phases.{stage.phase}.rope_theta"),
         summary=made.summary(),
-        determinism=Determinism(isa=kind, threads=threads, ranks=1, torch=metadata.version("torch")),
+        determinism=Determinism(
+            isa=kind, threads=threads, ranks=1, torch=metadata.version("torch"), zero=None, precision="fp32", attention="sdpa"
+        ),
     )
 
 

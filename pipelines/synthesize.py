@@ -26,7 +26,9 @@ def work(stage: Stage) -> None:
     stage.seal(
         keys=("data.synthesize",),
         summary={"generator": made.generator, "families": families},
-        determinism=Determinism(isa=isa(), threads=threads, ranks=1, torch=metadata.version("torch")),
+        determinism=Determinism(
+            isa=isa(), threads=threads, ranks=1, torch=metadata.version("torch"), zero=None, precision="fp32", attention="sdpa"
+        ),
     )
 
 

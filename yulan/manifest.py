@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from yulan import digest, files
 from yulan.errors import DataError, IntegrityError
@@ -40,6 +40,11 @@ class Determinism:
     """Null where the reduction is exact: any number that divides the grid gives the same bytes."""
     torch: str
     """Version, the local part included."""
+    zero: int | None
+    """ZeRO stage, whose sums differ; null where the reduction is exact or nothing was trained."""
+    precision: Literal["fp32", "bf16"]
+    """Of forward and backward."""
+    attention: Literal["sdpa", "flash"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

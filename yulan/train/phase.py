@@ -15,7 +15,7 @@ from yulan.recipe import Phase, Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
-from yulan.train.determinism import class_after, determinism_of
+from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import slurm, torchrun
 from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
 from yulan.train.log import METRICS, REPLAY
@@ -112,7 +112,7 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
     # Under Slurm another machine trains; the job judges its own class as it starts.
     here = plan.profile.launcher != "slurm"
     if here and state.determinism is not None and state.determinism != determinism:
-        told = f"step {state.global_step} was trained under {_words(state.determinism)}, now {_words(determinism)}"
+        told = f"step {state.global_step} was trained under {words(state.determinism)}, now {words(determinism)}"
         warnings.append(f"{told}: from here on CLOSE, not EXACT")
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
@@ -123,11 +123,6 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
         launch(job, lock, look)
     first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
     return _outcome(plan, checkpoints, first, tuple(warnings))
-
-
-def _words(told: Determinism) -> str:
-    ranks = "any number of ranks" if told.ranks is None else f"{told.ranks} ranks"
-    return f"{told.isa}, {ranks} x {told.threads} threads, torch {told.torch}"
 
 
 def _require_same(folder: Path, job: Job) -> None:

@@ -85,7 +85,7 @@ def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
         chain=Chain(metrics=GENESIS, replay=GENESIS),
         trajectory="EXACT",
         fresh_optimizer=False,
-        determinism=Determinism(isa="test", threads=1, ranks=1, torch="0"),
+        determinism=Determinism(isa="test", threads=1, ranks=1, torch="0", zero=1, precision="fp32", attention="sdpa"),
     )
     write_checkpoint(
         folder, state, parameters(recipe.model), lambda name, _: (0, torch.randn(shapes[name], generator=draw).mul(0.05).view(-1))

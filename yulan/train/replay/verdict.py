@@ -92,7 +92,7 @@ def asked(end: State, own: Determinism) -> tuple[Literal["EXACT", "CLOSE"], str]
     if told == own:
         changed_once = "" if end.trajectory == "EXACT" else ", and it was another one on the way there"
         return "EXACT", f"this machine is of the class that the checkpoint names{changed_once}"
-    names = ("isa", "threads", "ranks", "torch")
+    names = ("isa", "threads", "ranks", "zero", "precision", "attention", "torch")
     changed = [f"{n} {getattr(own, n)} here, {getattr(told, n)} there" for n in names if getattr(own, n) != getattr(told, n)]
     return "CLOSE", "; ".join(changed)
 
