@@ -9,7 +9,7 @@ The last words rename mixes that are not called after their number.
 import sys
 from pathlib import Path
 
-from yulan.errors import YulanError, render
+from yulan.errors import told
 from yulan.layout import Layout, find_root
 from yulan.recipe.published import Tables, import_mixes
 
@@ -29,8 +29,5 @@ def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, *rena
 
 
 if __name__ == "__main__":
-    try:
+    with told():
         main(*sys.argv[1:])
-    except YulanError as error:
-        print(render(error), file=sys.stderr)
-        sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ The small recipe's folder holds its phases (recipe.yaml) and what stands for wha
 import sys
 
 from yulan import files
-from yulan.errors import YulanError, render
+from yulan.errors import told
 from yulan.layout import find_root, recipe_file
 from yulan.mix import mix_text
 from yulan.recipe import load_recipe, read_recipe
@@ -29,8 +29,5 @@ def main(large: str, small: str) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with told():
         main(*sys.argv[1:])
-    except YulanError as error:
-        print(render(error), file=sys.stderr)
-        sys.exit(error.exit_code)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from yulan import files, manifest
-from yulan.errors import StateError, YulanError, render
+from yulan.errors import StateError, told
 from yulan.layout import Layout, Place, contain, find_root
 from yulan.manifest import Determinism, Manifest, Record
 from yulan.params import Params, read_params
@@ -111,24 +111,26 @@ def run(name: str, work: Callable[[Stage], None]) -> None:
     """Entry of a stage's module: `python -m pipelines.<stage> [PHASE]`."""
     die_with_parent()
     try:
-        root = find_root()
-        contain(root)
-        params = read_params(root)
-        stage = Stage(
-            name=name,
-            phase=sys.argv[1] if len(sys.argv) > 1 else None,
-            book=load_recipe(root, params.recipe),
-            layout=Layout(root=root, recipe=params.recipe),
-            profile=load_profile(params.profile),
-            params=params,
-            started=time.time(),
-        )
-        if stage.phase is not None:
-            stage.recipe.phase(stage.phase)
-        files.make_folder(stage.place.data)
-        work(stage)
-    except YulanError as error:
-        print(render(error), file=sys.stderr)
-        sys.exit(error.exit_code)
+        with told():
+            _run(name, work)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run(name: str, work: Callable[[Stage], None]) -> None:
+    root = find_root()
+    contain(root)
+    params = read_params(root)
+    stage = Stage(
+        name=name,
+        phase=sys.argv[1] if len(sys.argv) > 1 else None,
+        book=load_recipe(root, params.recipe),
+        layout=Layout(root=root, recipe=params.recipe),
+        profile=load_profile(params.profile),
+        params=params,
+        started=time.time(),
+    )
+    if stage.phase is not None:
+        stage.recipe.phase(stage.phase)
+    files.make_folder(stage.place.data)
+    work(stage)

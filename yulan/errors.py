@@ -14,7 +14,9 @@ error but the verdict DIFFERENT of `yulan replay`.
 A message says what, where and the cure in one line; longer evidence follows as indented lines.
 """
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 def _plain(value: object) -> str:
@@ -69,3 +71,13 @@ def render(error: YulanError) -> str:
     if len(error.evidence) > 20:
         rows.append(f"  … and {len(error.evidence) - 20} more")
     return "\n".join(rows)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """An error ends the process: its lines on stderr, its exit code, no traceback."""
+    try:
+        yield
+    except YulanError as error:
+        print(render(error), file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -6,7 +6,7 @@ from yulan.model.shape import count, flops_per_token, folded_count, parameters
 from yulan.plan.states import STAGES, States, states
 from yulan.profile import Profile
 from yulan.recipe import Anneal, Model, Recipe
-from yulan.train.schedule import learning_rate
+from yulan.train.schedule import rate_in
 
 STATE_BYTES = 12
 """Of a checkpoint, per parameter: fp32 master weight and two moments."""
@@ -158,5 +158,5 @@ def _path(recipe: Recipe, final: str, flops: dict[str, float], numbers: int) -> 
         flops=sum(flops[name] for name in recipe.path(final)),
         simple=6.0 * numbers * tokens,
         anneal=anneal,
-        last_lr=learning_rate(steps, recipe.schedule, anneal),
+        last_lr=rate_in(final, steps, recipe),
     )

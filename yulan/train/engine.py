@@ -18,8 +18,9 @@ from torch import Tensor
 
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
+from yulan.model.groups import groups_of
 from yulan.model.loss import Loss
-from yulan.model.shape import Parameter, lr_multiplier, parameters, weight_decay
+from yulan.model.shape import Parameter, parameters
 from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
@@ -95,12 +96,14 @@ class Engine:
 
     def _groups(self) -> list[dict[str, Any]]:
         """Parameters that share a learning rate and a weight decay."""
-        model, optimizer = self.recipe.model, self.recipe.optimizer
-        groups: dict[tuple[float, float], list[Tensor]] = {}
-        for p in self.parameters:
-            key = lr_multiplier(p.kind, model, optimizer), weight_decay(p.kind, optimizer)
-            groups.setdefault(key, []).append(self.tensors[p.name])
-        return [{"params": params, "lr_multiplier": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
+        return [
+            {
+                "params": [self.tensors[p.name] for p in group.parameters],
+                "lr_multiplier": group.multiplier,
+                "weight_decay": group.weight_decay,
+            }
+            for group in groups_of(self.recipe.model, self.recipe.optimizer)
+        ]
 
     def _config(self) -> dict[str, Any]:
         bucket = min(LARGEST_BUCKET, sum(p.size for p in self.parameters))

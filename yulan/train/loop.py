@@ -14,7 +14,7 @@ from yulan.train.launch.job import Job
 from yulan.train.log import TIMING, Log, batch_digest
 from yulan.train.randomness import seed_all
 from yulan.train.run import Run, metrics_row
-from yulan.train.schedule import learning_rate
+from yulan.train.schedule import rate_in
 from yulan.train.watch import Stop, Watch
 
 
@@ -43,7 +43,7 @@ def _train(job: Job, saver: Saver) -> None:
     log = Log(folder, state.global_step, job.chain, state.chain) if run.lead else None
     pack = Pack.open(Path(job.mix), Path(job.shards))
     batches = Batches(pack=pack, order=Order(windows=pack.windows, key=job.order), batch=phase.batch, grid=phase.grid)
-    anneal, warm, stopping = recipe.anneal(job.phase), recipe.start(recipe.warm(job.phase)), False
+    stopping = False
 
     while state.phase_step < job.steps and not stopping:
         saver.check()
@@ -51,7 +51,7 @@ def _train(job: Job, saver: Saver) -> None:
         micros = [batches.micro(state.cursor.windows, index) for index in run.indices()]
         targets, digests = run.exchange(micros)
         losses = [engine.backward(micro, 1.0 / targets) for micro in micros]
-        lr = learning_rate(step, recipe.schedule, anneal, warm)
+        lr = rate_in(job.phase, step, recipe)
         norm = engine.step(lr)
         cross_entropy, squared, stopping = run.totals(losses, stop.asked)
         loss, z = cross_entropy / targets, squared / targets

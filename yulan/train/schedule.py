@@ -2,7 +2,7 @@
 
 import math
 
-from yulan.recipe import Anneal, Schedule
+from yulan.recipe import Anneal, Recipe, Schedule
 
 
 def learning_rate(step: int, schedule: Schedule, anneal: Anneal | None, warm: int = 0) -> float:
@@ -18,3 +18,8 @@ def learning_rate(step: int, schedule: Schedule, anneal: Anneal | None, warm: in
         return schedule.peak
     held = step if anneal.hold is None else min(step, anneal.hold)
     return schedule.peak * (1.0 - math.sqrt(min(1.0, (held - anneal.start) / anneal.length)))
+
+
+def rate_in(phase: str, step: int, recipe: Recipe) -> float:
+    """`learning_rate` of a step that lies in one of a recipe's phases."""
+    return learning_rate(step, recipe.schedule, recipe.anneal(phase), recipe.start(recipe.warm(phase)))

@@ -15,6 +15,7 @@ from yulan.data.batch import Micro
 from yulan.recipe import Phase
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.engine import Engine, connect
+from yulan.train.launch.rank import leave
 
 
 def size(tensors: Iterable[Tensor | None]) -> int:
@@ -59,6 +60,7 @@ def main() -> None:
         if dist.get_rank() == 0:
             print(json.dumps(row), flush=True)
     dist.barrier()
+    leave()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import torch.distributed as dist
 
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import read_job
+from yulan.train.launch.rank import leave
 from yulan.train.run import Run
 
 WHOLE = {"universal_checkpoint_version": 0.2, "tp_replicated_parameter_patterns": [".*"]}
@@ -25,6 +26,7 @@ def main() -> None:
         engine.engine.global_steps = state.global_step
         engine.engine.save_checkpoint(str(into / f"zero{word}"), client_state={"universal_checkpoint_info": WHOLE})
     dist.barrier()
+    leave()
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from yulan.train import reduce
 from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job, read_job
+from yulan.train.launch.rank import leave
 from yulan.train.randomness import seed_all
 from yulan.train.run import Run
 
@@ -81,6 +82,7 @@ def main() -> None:
             losses.append(run.engine.backward(micros[0], 1.0).cross_entropy.item().hex())
     print("losses", *losses)
     dist.barrier()
+    leave()
 
 
 if __name__ == "__main__":

@@ -25,9 +25,9 @@ from yulan.manifest import Determinism
 from yulan.recipe import Recipe
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import read_state
+from yulan.train.determinism import determinism_of
 from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import REPLAY
-from yulan.train.phase import determinism_of
 from yulan.train.replay.band import Band, make_band
 from yulan.train.replay.segment import Segment, cut
 from yulan.train.replay.verdict import Replayed, judge

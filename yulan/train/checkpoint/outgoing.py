@@ -21,7 +21,8 @@ from torch import Tensor
 from yulan import files
 from yulan.errors import StateError
 from yulan.model.fold import yulanmini_config
-from yulan.model.shape import Parameter, lr_multiplier, parameters, weight_decay
+from yulan.model.groups import Group, groups_of
+from yulan.model.shape import parameters
 from yulan.recipe.training import Anneal, Optimizer, Schedule
 from yulan.schema import structure
 from yulan.train.checkpoint.read import Checkpoint, read_checkpoint
@@ -34,16 +35,6 @@ from yulan.train.schedule import learning_rate
 BOS, EOS = 1, 2
 """Of the published tokenizer; a checkpoint knows of no tokenizer."""
 INDEX = "model.safetensors.index.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Group:
-    """Parameters that share a learning rate and a weight decay, in the order in which the trainer has the groups."""
-
-    multiplier: float
-    """Of the scheduled rate."""
-    weight_decay: float
-    parameters: tuple[Parameter, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,9 +104,6 @@ def _setting(checkpoint: Checkpoint) -> Setting:
             "holds no optimizer states to hand on", where=checkpoint.folder, cure="Name the checkpoint of a trained step"
         )
     optimizer = structure(keys["optimizer"], Optimizer)
-    groups: dict[tuple[float, float], list[Parameter]] = {}
-    for p in parameters(model):
-        groups.setdefault((lr_multiplier(p.kind, model, optimizer), weight_decay(p.kind, optimizer)), []).append(p)
     state, phase = checkpoint.state, keys[f"phases.{checkpoint.state.cursor.phase}"]
     # Declared by this phase, or by one before it on the path, whose anneal then stands in the keys by itself.
     before = [value for name, value in keys.items() if name.endswith(".anneal")]
@@ -126,7 +114,7 @@ def _setting(checkpoint: Checkpoint) -> Setting:
         schedule=structure(keys["schedule"], Schedule),
         anneal=structure(anneal, Anneal) if anneal else None,
         warm=state.global_step - state.phase_step if phase["regime"] == "warmup-stable" else 0,
-        groups=tuple(Group(multiplier=lr, weight_decay=wd, parameters=tuple(of)) for (lr, wd), of in groups.items()),
+        groups=groups_of(model, optimizer),
     )
 
 

@@ -7,7 +7,7 @@ from yulan.recipe import Recipe
 from yulan.train.checkpoint.state import FORMAT, GENESIS, Chain, Cursor, State
 from yulan.train.launch.job import training_keys
 from yulan.train.randomness import save_random
-from yulan.train.schedule import learning_rate
+from yulan.train.schedule import rate_in
 
 
 def standing(recipe: Recipe, phase: str, global_step: int, adam_step: int, *, at_end: bool) -> State:
@@ -37,7 +37,7 @@ def standing(recipe: Recipe, phase: str, global_step: int, adam_step: int, *, at
         cursor=Cursor(phase=phase, windows=phase_step * section.batch),
         skipped=(),
         adam_step=adam_step,
-        lr=learning_rate(step, recipe.schedule, recipe.anneal(phase), recipe.start(recipe.warm(phase))),
+        lr=rate_in(phase, step, recipe),
         rng=save_random(),
         chain=Chain(metrics=GENESIS, replay=GENESIS),
         trajectory="CLOSE",

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from yulan import files
 from yulan.errors import YulanError, render
@@ -10,6 +11,13 @@ from yulan.train.launch.guard import die_with_parent
 
 SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
 """What torchrun tells a rank, and what srun calls it; batch.sh gives the address."""
+
+
+def leave() -> NoReturn:
+    """End this rank. Peers may still be in their last collective; tearing the group down here would only race with them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def main() -> None:
@@ -28,9 +36,7 @@ def main() -> None:
         files.write_json(Path(job.folder) / FAILURE, failure | {"evidence": list(error.evidence)})
         print(render(error), file=sys.stderr, flush=True)
         os._exit(error.exit_code)
-    sys.stderr.flush()
-    # Peers may still be in their last collective; tearing the group down here would only race with them.
-    os._exit(0)
+    leave()
 
 
 if __name__ == "__main__":

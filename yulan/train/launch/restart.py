@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from yulan.errors import YulanError, render
+from yulan.errors import told
 from yulan.train.checkpoint.scan import newest
 from yulan.train.checkpoint.state import read_state
 from yulan.train.determinism import class_after, determinism_of
@@ -32,11 +32,8 @@ def refreshed(job: Job) -> Job:
 
 
 def main() -> None:
-    try:
+    with told():
         write_job(refreshed(read_job(Path(sys.argv[1]))))
-    except YulanError as error:
-        print(render(error), file=sys.stderr)
-        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from yulan.train.launch.job import FAILURE, OUTPUT, Job, environment, failure, w
 
 POLL = 2.0
 """Seconds between looks at the queue."""
+ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "GONE"}
+"""States of a job from which nothing more comes."""
 BATCH = Path(__file__).with_name("batch.sh")
 
 
@@ -73,9 +75,6 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
         raise TrainError(f"stopped waiting; job {number} goes on", where=folder, cure=cure)
     if state != "COMPLETED":
         raise failure(folder, f"state {state} in Slurm job {number}")
-
-
-ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "GONE"}
 
 
 def _state(number: int) -> str:

@@ -14,9 +14,10 @@ from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import read_state
+from yulan.train.determinism import determinism_of
 from yulan.train.launch.job import CHECKPOINTS
 from yulan.train.log import REPLAY
-from yulan.train.phase import Plan, determinism_of, train_phase
+from yulan.train.phase import Plan, train_phase
 from yulan.train.replay.band import Band, make_band, require_enough, require_fitting
 from yulan.train.replay.challenge import Challenge
 from yulan.train.replay.segment import Segment, require_keys
