@@ -79,7 +79,9 @@ def _held_out(stage: Stage) -> Path:
 
 
 def _items(stage: Stage) -> dict[str, list[Item]]:
-    """Items of each benchmark that the recipe asks."""
+    """Items of each benchmark that the recipe asks after this phase."""
+    if stage.phase not in stage.recipe.evaluate.benchmarked:
+        return {}
     place, _ = stage.open("sources", only=())
     asked = sorted({task.benchmark for task in stage.recipe.evaluate.tasks.values()})
     benchmarks = {name: stage.book.sources.benchmarks[name] for name in asked}

@@ -77,6 +77,11 @@ def test_an_unknown_phase_gets_the_nearest_name(copied: Path):
         ("model.head_dim", 33, r"\$\.model\.head_dim: head_dim 33 is odd\. Rotary positions need an even number"),
         ("model.vocab_size", 512, r"the tokenizer's 4096 entries do not fit 512 embeddings"),
         ("name", "other", r"\$\.name: the recipe calls itself 'other'\. Write nano"),
+        (
+            "evaluate.benchmarked",
+            ["phase-3"],
+            r"\$\.evaluate\.benchmarked\[0\]: no phase named 'phase-3'\. Did you mean 'phase-03'\?",
+        ),
         ("evaluate.tasks.arc_easy.benchmark", "arc_esy", r"no benchmark named 'arc_esy'\. Did you mean 'arc_easy'\?"),
     ],
 )

@@ -32,7 +32,7 @@ class Subject:
     families: Mapping[str, str]
     """Family of each source."""
     items: Mapping[str, Sequence[Item]]
-    """Of each benchmark."""
+    """Of each benchmark; none where the phase is not benchmarked."""
     device: str
 
 
@@ -47,7 +47,8 @@ def evaluate_phase(subject: Subject, into: Path) -> Evaluation:
     families: dict[str, list[Losses]] = {}
     for name, documents in losses.items():
         families.setdefault(subject.families[name], []).extend(documents)
-    tasks, samples = ask(after, subject.codec, settings.tasks, subject.items)
+    asked = settings.tasks if subject.phase in settings.benchmarked else {}
+    tasks, samples = ask(after, subject.codec, asked, subject.items)
     context = recipe.phase(subject.phase).context
     made = Evaluation(
         format=1,

@@ -81,6 +81,8 @@ def ask(
     Returns: the result of each task, and a row for each item: what was likely, by choice, in nats.
     Raises: DataError: too few items.
     """
+    if not tasks:
+        return {}, []
     # It warns of what is meant here: data from a callable.
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     made = {name: _task(name, task, items[task.benchmark]) for name, task in tasks.items()}

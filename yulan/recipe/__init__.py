@@ -199,4 +199,11 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.evaluate.tasks.{key}.benchmark",
                 cure=suggest(task.benchmark, sorted(sources.benchmarks)),
             )
+    for index, key in enumerate(recipe.evaluate.benchmarked):
+        if key not in recipe.phases:
+            raise RecipeError(
+                f"no phase named {key!r}",
+                where=f"{path}: $.evaluate.benchmarked[{index}]",
+                cure=suggest(key, sorted(recipe.phases)),
+            )
     return Book(recipe=recipe, sources=sources, mixes=mixes)

@@ -32,6 +32,8 @@ class Evaluate:
     position_buckets: int
     """Equal parts of the context for which bits per byte are reported apart."""
     tasks: Mapping[str, Task]
+    benchmarked: tuple[str, ...]
+    """Phases after which the tasks are asked; held-out text is measured after every one."""
     generations: Generation
 
 

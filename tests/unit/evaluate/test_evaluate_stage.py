@@ -124,6 +124,16 @@ def test_the_stage_leaves_figures_that_obey_their_schema_twice_the_same(root: Pa
     assert manifest.require_whole(first.place) == made
 
 
+def test_a_phase_that_is_not_benchmarked_is_measured_on_held_out_text_alone(root: Path, book: Book):
+    asked = dataclasses.replace(book.recipe.evaluate, benchmarked=("phase-02",))
+    it = stage(root, dataclasses.replace(book, recipe=dataclasses.replace(book.recipe, evaluate=asked)), "evaluate", "phase-01")
+    evaluate.work(it)
+    found = load_json(it.place.data / NAME)
+    assert found["tasks"] == {}
+    assert set(found["held_out"]) == {"encyclopaedia", "code"}
+    assert (it.place.data / SAMPLES).read_bytes() == b""
+
+
 def test_the_summary_holds_numbers_that_a_metrics_diff_shows(root: Path, book: Book):
     it = stage(root, book, "evaluate", "phase-01")
     evaluate.work(it)
