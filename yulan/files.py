@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -240,19 +241,30 @@ def require_space(folder: Path, size: int) -> None:
         )
 
 
-def lock(path: Path) -> int:
+def lock(path: Path, patience: float = 0.0) -> int:
     """Take the folder's exclusive lock; returns a descriptor that children inherit and the kernel frees.
 
-    Raises: StateError: another process holds it.
+    Raises: StateError: another process has held it for `patience` seconds.
     """
     make_folder(path.parent)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    deadline = time.monotonic() + patience
+    while not _locked(handle):
+        if time.monotonic() >= deadline:
+            os.close(handle)
+            raise StateError(
+                "another process works in this folder",
+                where=path.parent,
+                cure="Wait for it to end, then run the same command again",
+            )
+        time.sleep(0.5)
+    os.set_inheritable(handle, True)
+    return handle
+
+
+def _locked(handle: int) -> bool:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(handle)
-        raise StateError(
-            "another process works in this folder", where=path.parent, cure="Wait for it to end, then run the same command again"
-        ) from None
-    os.set_inheritable(handle, True)
-    return handle
+        return False
+    return True

@@ -15,10 +15,10 @@ import pytest
 
 from tests.slurm.cluster import cluster, missing, wait_until
 from tests.unit.train.conftest import ROOT, build_world, profile, small_recipe
-from yulan.errors import ResourceError
+from yulan.errors import ResourceError, StateError
 from yulan.profile import Slurm
 from yulan.train.checkpoint.scan import steps_in
-from yulan.train.launch.job import CHECKPOINTS
+from yulan.train.launch.job import CHECKPOINTS, JOB
 from yulan.train.launch.slurm import job_name
 from yulan.train.phase import link_outcome, train_phase
 
@@ -92,6 +92,12 @@ def test_a_job_that_is_left_taken_away_and_out_of_time_ends_as_if_nobody_had_tou
     stage.communicate()
     seen = steps()
     wait_until(lambda: steps() > seen, 60, "a step after its waiter was killed")
+
+    # Nobody waits and the folder's own lock is free, yet it has its trainer: another launcher is refused, the job undisturbed.
+    before = (run / JOB).read_bytes()
+    with pytest.raises(StateError, match="another process works in this folder"):
+        train_phase(world.plan(STEPS), run)
+    assert (run / JOB).read_bytes() == before
 
     # A second stage attaches; SIGTERM ends the waiting, not the job.
     stage = start()

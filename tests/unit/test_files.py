@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -175,9 +176,9 @@ def test_a_folder_has_one_worker_and_a_killed_one_frees_it(tmp_path: Path):
     other.stdout.readline()
     with pytest.raises(StateError, match="another process works in this folder"):
         files.lock(tmp_path / "lock")
-    other.kill()
+    threading.Timer(0.3, other.kill).start()
+    os.close(files.lock(tmp_path / "lock", patience=30.0))
     other.communicate()
-    os.close(files.lock(tmp_path / "lock"))
 
 
 def test_rows_are_plain_json(tmp_path: Path):

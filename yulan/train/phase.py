@@ -17,10 +17,8 @@ from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import slurm, torchrun
-from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
+from yulan.train.launch.job import CHECKPOINTS, JOB, LOCK, TRAINER, Job, read_job, training_keys
 from yulan.train.log import METRICS, REPLAY
-
-LOCK = "lock"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +112,9 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
     if here and state.determinism is not None and state.determinism != determinism:
         told = f"step {state.global_step} was trained under {words(state.determinism)}, now {words(determinism)}"
         warnings.append(f"{told}: from here on CLOSE, not EXACT")
+    if here:
+        # A Slurm job of this folder may go on with nobody waiting for it. This is asked before its job file is overwritten.
+        os.close(files.lock(folder / TRAINER))
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
     if found is None or state.phase_step < plan.steps:

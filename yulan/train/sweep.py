@@ -1,14 +1,14 @@
 """Run folders that are no longer needed."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from yulan import digest, files, manifest
 from yulan.errors import StateError
 from yulan.layout import MANIFEST, Layout
 from yulan.train.checkpoint.scan import step_name, steps_in
-from yulan.train.launch.job import CHECKPOINTS
-from yulan.train.phase import LOCK
+from yulan.train.launch.job import CHECKPOINTS, LOCK, TRAINER
 
 
 def sweep(layout: Layout) -> list[tuple[Path, int]]:
@@ -20,13 +20,14 @@ def sweep(layout: Layout) -> list[tuple[Path, int]]:
     for folder in sorted(layout.runs("*", "*").parent.parent.glob("*/*/")):
         if not _is_linked(folder, layout):
             continue
-        try:
-            handle = files.lock(folder / LOCK)
-        except StateError:
-            continue
-        freed = sum(info.st_size for path in folder.rglob("*") if path.is_file() and (info := path.stat()).st_nlink == 1)
-        files.remove(folder)
-        os.close(handle)
+        with ExitStack() as held:
+            try:
+                for name in (LOCK, TRAINER):
+                    held.callback(os.close, files.lock(folder / name))
+            except StateError:
+                continue
+            freed = sum(info.st_size for path in folder.rglob("*") if path.is_file() and (info := path.stat()).st_nlink == 1)
+            files.remove(folder)
         swept.append((folder.relative_to(layout.root), freed))
     return swept
 

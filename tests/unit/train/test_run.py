@@ -163,10 +163,12 @@ def test_without_any_whole_checkpoint_nothing_starts_again_from_the_beginning(wo
     assert len(raised.value.evidence) == 2
 
 
-def test_a_second_trainer_in_a_run_folder_is_refused(world: World, tmp_path: Path):
-    handle = files.lock(tmp_path / "lock")
+@pytest.mark.parametrize("name", ["lock", "trainer.lock"])
+def test_a_second_trainer_in_a_run_folder_is_refused(world: World, tmp_path: Path, name: str):
+    handle = files.lock(tmp_path / name)
     with pytest.raises(StateError, match="another process works in this folder"):
         train_phase(world.plan(STEPS), tmp_path)
+    assert not (tmp_path / "job.json").exists()
     os.close(handle)
 
 

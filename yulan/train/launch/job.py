@@ -14,7 +14,8 @@ from yulan.train.checkpoint.state import Chain, Trajectory
 
 CHECKPOINTS = "checkpoints"
 JOB, FAILURE, OUTPUT = "job.json", "failure.json", "ranks.log"
-
+LOCK, TRAINER = "lock", "trainer.lock"
+"""Held by the stage and all that it starts; held by the first rank, which under Slurm outlives the stage."""
 
 COMMON_KEYS = ("seed", "model", "optimizer", "schedule")
 """Recipe keys that every phase depends on."""

@@ -13,6 +13,21 @@ SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SL
 """What torchrun tells a rank, and what srun calls it; batch.sh gives the address."""
 
 
+PATIENCE = 120.0
+"""Seconds for which a Slurm job waits for the trainer's lock: a lost node's may outlive it by a network file system's lease."""
+
+
+def hold(folder: Path) -> None:
+    """Take the trainer's lock for this process's life, on the first rank: whoever waits for a Slurm job may be gone.
+
+    Raises: StateError: another trainer is in the run folder.
+    """
+    from yulan.train.launch.job import TRAINER
+
+    if os.environ["RANK"] == "0":
+        files.lock(folder / TRAINER, PATIENCE if "SLURM_JOB_ID" in os.environ else 0.0)
+
+
 def leave() -> NoReturn:
     """End this rank. Peers may still be in their last collective; tearing the group down here would only race with them."""
     sys.stdout.flush()
@@ -30,6 +45,7 @@ def main() -> None:
 
     job = read_job(Path(sys.argv[1]))
     try:
+        hold(Path(job.folder))
         train(job)
     except YulanError as error:
         failure = {"kind": type(error).__name__, "what": error.what, "where": str(error.where or "") or None, "cure": error.cure}
