@@ -28,7 +28,7 @@ def test_the_guides_recipe_lints_plans_and_shows_its_graph(clone: Clone):
     mix.write_text(re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)[0])
     assert load_mix(mix).sources["code/networkx"].weight == 40
     said = clone.run("sh", "-ec", look.replace(".venv/bin/yulan", ".venv/bin/python -m yulan.cli")).stdout
-    assert "0 errors" in said
+    assert "error " not in said
     assert "to phase-03-short" in said
     stages = set(re.findall(r'\["([\w@-]+)"\]', said))
     assert {"sources", "mix@phase-02", "train@phase-01", "train@phase-02"} <= stages
