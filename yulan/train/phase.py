@@ -16,7 +16,7 @@ from yulan.schema import plain
 from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
-from yulan.train.launch import slurm, torchrun
+from yulan.train.launch import local, slurm
 from yulan.train.launch.job import CHECKPOINTS, JOB, LOCK, TRAINER, Job, read_job, training_keys
 from yulan.train.log import METRICS, REPLAY
 
@@ -82,8 +82,6 @@ def require_able(profile: Profile, phase: Phase) -> None:
         )
     if profile.zero == 0 and profile.precision == "bf16":
         raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
-    if profile.launcher == "deepspeed":
-        raise RecipeError("the launcher deepspeed is not available yet", where="profile launcher", cure="Choose torchrun")
     if profile.launcher == "slurm" and profile.slurm is None:
         raise RecipeError(
             "the launcher slurm has no settings",
@@ -120,7 +118,7 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
     if found is None or state.phase_step < plan.steps:
         job = _job(plan, folder, found or plan.parent, begin, determinism, class_after(state, determinism))
         _require_same(folder, job)
-        launch = slurm.launch if plan.profile.launcher == "slurm" else torchrun.launch
+        launch = slurm.launch if plan.profile.launcher == "slurm" else local.launch
         launch(job, lock, look)
     first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
     return _outcome(plan, checkpoints, first, tuple(warnings))

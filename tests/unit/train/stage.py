@@ -1,6 +1,7 @@
-"""Train a job's plan as a stage would: `python stage.py WORLD RUN STEPS PROCESSES`, for tests that kill it."""
+"""Train a job's plan as a stage would: `python stage.py WORLD RUN STEPS PROCESSES LAUNCHER`, for tests that kill it."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -13,10 +14,10 @@ from yulan.train.phase import train_phase
 
 def main() -> None:
     folder, run, steps, processes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-    recipe = small_recipe()
+    recipe, machine = small_recipe(), replace(profile(processes), launcher=sys.argv[5])
     world = World(folder=folder, recipe=recipe, parent=folder / "init" / "step-000000")
     try:
-        train_phase(world.plan(steps, profile=profile(processes)), run)
+        train_phase(world.plan(steps, profile=machine), run)
     except YulanError as error:
         print(render(error), file=sys.stderr)
         sys.exit(error.exit_code)

@@ -48,7 +48,6 @@ def test_a_damaged_permission_is_named(tmp_path: Path):
     [
         ({"processes": 3}, "3 processes do not divide the grid of 4"),
         ({"zero": 0, "precision": "bf16"}, "bf16 needs ZeRO"),
-        ({"launcher": "deepspeed"}, "the launcher deepspeed is not available yet"),
         ({"launcher": "slurm"}, "the launcher slurm has no settings"),
         ({"launcher": "slurm", "slurm": replace(SLURM, nodes=3)}, "2 processes do not spread evenly over 3 nodes"),
     ],

@@ -66,16 +66,18 @@ def alive(pid: int) -> bool:
         return False
 
 
-def disturb(world: World, run: Path, after: int, strike: Callable[[int, list[int]], None]) -> tuple[int, str]:
+def disturb(
+    world: World, run: Path, after: int, strike: Callable[[int, list[int]], None], launcher: str = "torchrun"
+) -> tuple[int, str]:
     """Start a stage, strike once `after` steps are logged; no process may live on. Returns: exit code, stderr."""
-    command = [sys.executable, str(Path(__file__).with_name("stage.py")), str(world.folder), str(run), str(STEPS), "2"]
+    command = [sys.executable, str(Path(__file__).with_name("stage.py")), str(world.folder), str(run), str(STEPS), "2", launcher]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as stage:
         before = steps_done(run)
         while (done := steps_done(run)) < after or done == before:
             assert stage.poll() is None, stage.stderr.read().decode()
             time.sleep(0.005)
         family = descendants(stage.pid)
-        assert len(family) == 3, "torchrun and two ranks"
+        assert len(family) == 3, "a launcher and two ranks"
         strike(stage.pid, family)
         said = stage.communicate(timeout=60)[1].decode()
     deadline = time.monotonic() + 2
@@ -122,6 +124,17 @@ def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(worl
     assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"
     assert disturb(world, run, stopped + 4, kill_stage) == (-signal.SIGKILL, "")
     link_outcome(train_phase(world.plan(STEPS), run), tmp_path / "data")
+    assert tree(tmp_path / "data") == tree(undisturbed)
+
+
+def test_deepspeeds_launcher_stops_and_ends_as_torchrun_does(world: World, undisturbed: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    code, said = disturb(world, run, 5, terminate_stage, "deepspeed")
+    assert code == 9
+    assert "stopped by SIGTERM" in said
+    (stopped, *_) = sorted(steps_in(run / CHECKPOINTS), reverse=True)
+    assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"
+    link_outcome(train_phase(world.plan(STEPS, profile=replace(profile(2), launcher="deepspeed")), run), tmp_path / "data")
     assert tree(tmp_path / "data") == tree(undisturbed)
 
 

@@ -1,12 +1,19 @@
-"""Run a job's ranks under torchrun, as children that hold the run folder's lock and die with this process."""
+"""Run a job's ranks on this machine, under torchrun or DeepSpeed's launcher: they hold the run folder's lock and die with this
+process."""
 
+import base64
+import contextlib
+import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+
+import psutil
 
 from yulan import files
 from yulan.errors import TrainError
@@ -26,7 +33,7 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
     files.remove(folder / FAILURE)
     path = write_job(job)
     with (folder / OUTPUT).open("ab") as output:
-        # stdin is the lock's descriptor: torchrun closes every other one before it starts the ranks.
+        # stdin is the lock's descriptor: either launcher closes every other one before it starts the ranks.
         process = subprocess.Popen(
             _command(job, path),
             stdin=lock,
@@ -40,7 +47,7 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
 
     def ask(number: int, frame: FrameType | None) -> None:
         if not asked:
-            process.terminate()
+            _ask_ranks(process.pid)
         asked.append(number)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -61,6 +68,30 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
         raise failure(folder, f"code {process.returncode}")
 
 
+def _ask_ranks(launcher: int) -> None:
+    """SIGTERM to the ranks, or to the launcher while it has none. Told itself, either launcher gives its ranks 30 seconds, and
+    DeepSpeed's tells them one after the other: a large checkpoint takes longer, and it takes all of them."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(launcher)
+        for each in process.children() or [process]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
+
+
 def _command(job: Job, path: Path) -> list[str]:
-    options = ["--standalone", "--local-addr=127.0.0.1", f"--nproc-per-node={job.profile.processes}", "--max-restarts=0"]
-    return [sys.executable, "-m", "torch.distributed.run", *options, "--module", "yulan.train.launch.rank", str(path)]
+    count = job.profile.processes
+    if job.profile.launcher == "deepspeed":
+        world = base64.urlsafe_b64encode(json.dumps({"localhost": list(range(count))}).encode()).decode()
+        where = [f"--world_info={world}", "--node_rank=0", "--master_addr=127.0.0.1", f"--master_port={_free_port()}"]
+        options = ["deepspeed.launcher.launch", *where, "--no_local_rank", "--quiet", "--module"]
+    else:
+        one = ["--standalone", "--local-addr=127.0.0.1", "--max-restarts=0"]
+        options = ["torch.distributed.run", *one, f"--nproc-per-node={count}", "--module"]
+    return [sys.executable, "-m", *options, "yulan.train.launch.rank", str(path)]
+
+
+def _free_port() -> int:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port: int = held.getsockname()[1]
+    return port
