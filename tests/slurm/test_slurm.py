@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.slurm.cluster import cluster, missing, wait_until
-from tests.unit.train.conftest import ROOT, build_world, profile, small_recipe
+from tests.unit.train.conftest import ROOT, World, build_world, profile, small_recipe
 from yulan.errors import ResourceError, StateError
 from yulan.profile import Slurm
 from yulan.train.checkpoint.scan import steps_in
@@ -45,6 +45,14 @@ except YulanError as error:
 
 def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def refuse_another_launcher(world: World, run: Path) -> None:
+    """Nobody waits and the folder's own lock is free, yet it has its trainer, which is not disturbed."""
+    before = (run / JOB).read_bytes()
+    with pytest.raises(StateError, match="another process works in this folder"):
+        train_phase(world.plan(STEPS), run)
+    assert (run / JOB).read_bytes() == before
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +101,7 @@ def test_a_job_that_is_left_taken_away_and_out_of_time_ends_as_if_nobody_had_tou
     seen = steps()
     wait_until(lambda: steps() > seen, 60, "a step after its waiter was killed")
 
-    # Nobody waits and the folder's own lock is free, yet it has its trainer: another launcher is refused, the job undisturbed.
-    before = (run / JOB).read_bytes()
-    with pytest.raises(StateError, match="another process works in this folder"):
-        train_phase(world.plan(STEPS), run)
-    assert (run / JOB).read_bytes() == before
+    refuse_another_launcher(world, run)
 
     # A second stage attaches; SIGTERM ends the waiting, not the job.
     stage = start()
