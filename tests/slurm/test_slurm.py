@@ -102,7 +102,6 @@ def test_a_job_that_is_left_taken_away_and_out_of_time_ends_as_if_nobody_had_tou
     wait_until(lambda: steps() > seen, 60, "a step after its waiter was killed")
 
     refuse_another_launcher(world, run)
-
     # A second stage attaches; SIGTERM ends the waiting, not the job.
     stage = start()
     told = stage.stderr.readline()
@@ -123,8 +122,7 @@ def test_a_job_that_is_left_taken_away_and_out_of_time_ends_as_if_nobody_had_tou
 
     stage = start()
     said = stage.communicate(timeout=900)[1]
-    assert stage.returncode == 0, said
-    assert f"attached to job {number}" in said
+    assert (stage.returncode, f"attached to job {number}" in said) == (0, True), said
     link_outcome(train_phase(world.plan(STEPS, profile=ON_SLURM), run), tmp_path / "data")
     link_outcome(train_phase(world.plan(STEPS), tmp_path / "other"), tmp_path / "undisturbed")
     assert tree(tmp_path / "data") == tree(tmp_path / "undisturbed")
