@@ -40,7 +40,7 @@ class Split:
     tokens: int
     """Ids, bos and eos counted."""
     bytes: int
-    """UTF-8 bytes of the text."""
+    """UTF-8 bytes of the text; 0 for published token files, which have none."""
     files: tuple[ShardFile, ...]
 
 
@@ -65,7 +65,45 @@ class Shards:
     sources: Mapping[str, SourceShards]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """What the ids of a recipe mean, as far as shards must know."""
+
+    size: int
+    eos_id: int
+    bos_id: int | None
+    """Null: documents do not begin with one."""
+
+    @property
+    def dtype(self) -> Literal["uint16", "uint32"]:
+        return "uint16" if self.size <= 1 << 16 else "uint32"
+
+
 def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, *, wanted: Collection[str]) -> Shards:
+    """Turn the documents below `text` into token files below `into`, with their index; `wanted` sources may not be empty.
+
+    Raises: DataError: as `write_text`.
+    """
+    vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
+    return write_index(into, vocabulary, write_text(text, codec, settings, into, wanted=wanted))
+
+
+def write_index(into: Path, vocabulary: Vocabulary, sources: Mapping[str, SourceShards]) -> Shards:
+    made = Shards(
+        format=1,
+        dtype=vocabulary.dtype,
+        vocab_size=vocabulary.size,
+        eos_id=vocabulary.eos_id,
+        bos_id=vocabulary.bos_id,
+        sources=sources,
+    )
+    files.write_json(into / INDEX, plain(made))
+    return made
+
+
+def write_text(
+    text: Path, codec: Codec, settings: corpus.Shards, into: Path, *, wanted: Collection[str]
+) -> dict[str, SourceShards]:
     """Turn the documents below `text` into token files below `into`; `wanted` sources may not be empty.
 
     Raises: DataError: a wanted source has no document to train on, or an id lies outside the vocabulary.
@@ -78,47 +116,50 @@ def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, 
             cure="Loosen the filters, or take the source out of the mixes",
             evidence=[f"empty  {name}" for name in empty[1:]],
         )
-    dtype: Literal["uint16", "uint32"] = "uint16" if codec.vocab_size <= 1 << 16 else "uint32"
+    vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
     sources = {}
     for name in source_names(text):
-        splits = {kind: _Writer(into, f"{name}/{kind}", codec, dtype, settings.tokens) for kind in ("train", "held")}
+        splits = {kind: Writer(into, f"{name}/{kind}", vocabulary, settings.tokens) for kind in ("train", "held")}
         for ids, texts in read_documents(text, name):
             chosen = [is_held_out(each, settings.held_out) for each in ids]
             for kind, writer in splits.items():
                 here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
-                writer.add([ids[i] for i in here], [texts[i] for i in here])
+                if here:
+                    chosen_texts = [texts[i] for i in here]
+                    tokens, lengths = codec.encode(chosen_texts)
+                    size = sum(len(each.encode()) for each in chosen_texts)
+                    writer.add([ids[i] for i in here], tokens, lengths, size)
         sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
-    made = Shards(format=1, dtype=dtype, vocab_size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id, sources=sources)
-    files.write_json(into / INDEX, plain(made))
-    return made
+    return sources
 
 
-class _Writer:
+class Writer:
     """Fills one split's files up to `capacity` ids each."""
 
-    def __init__(self, into: Path, split: str, codec: Codec, dtype: str, capacity: int) -> None:
-        self.into, self.split, self.codec, self.capacity = into, split, codec, capacity
-        self.dtype = np.dtype(dtype).newbyteorder("<")
+    def __init__(self, into: Path, split: str, vocabulary: Vocabulary, capacity: int) -> None:
+        self.into, self.split, self.vocabulary, self.capacity = into, split, vocabulary, capacity
+        self.dtype = np.dtype(vocabulary.dtype).newbyteorder("<")
         self.pending: list[npt.NDArray[np.int64]] = []
         self.waiting = self.tokens = self.bytes = 0
         self.ids: list[pa.Array] = []
         self.lengths: list[npt.NDArray[np.int64]] = []
         self.files: list[ShardFile] = []
 
-    def add(self, ids: list[str], texts: list[str]) -> None:
-        if not ids:
-            return
-        tokens, lengths = self.codec.encode(texts)
-        if int(tokens.max()) >= self.codec.vocab_size:
+    def add(self, ids: list[str], tokens: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> None:
+        """Documents, one after the other in `tokens`, bos and eos among them; `size`: UTF-8 bytes of their text.
+
+        Raises: DataError: an id lies outside the vocabulary.
+        """
+        if int(tokens.max()) >= self.vocabulary.size:
             raise DataError(
-                f"token id {int(tokens.max())} lies outside the vocabulary of {self.codec.vocab_size}",
+                f"token id {int(tokens.max())} lies outside the vocabulary of {self.vocabulary.size}",
                 where=self.split,
                 cure="Build the tokenizer again from this recipe",
             )
         self.pending.append(tokens)
         self.waiting += len(tokens)
         self.tokens += len(tokens)
-        self.bytes += sum(len(text.encode()) for text in texts)
+        self.bytes += size
         self.ids.append(pa.array(ids, pa.string()))
         self.lengths.append(lengths)
         while self.waiting >= self.capacity:

@@ -16,11 +16,9 @@ from typing import Any
 
 from yulan import digest, files
 from yulan.errors import DataError
-from yulan.mix import FileList, Group, Intent, Mix, Part, Request, list_text, mix_text
+from yulan.mix import PREFIX, FileList, Group, Intent, Mix, Part, Request, list_text, mix_text
 from yulan.schema import check, plain
 
-PREFIX = "input_ids/"
-"""Before a source's name in the path of each of its token files; the lists leave both out."""
 UNKNOWN = "unknown"
 HUB = re.compile(r"https://huggingface\.co/datasets/([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)(?:\?.*)?")
 WRITTEN = "# Written by pipelines/import_mixes.py from the authors' tables; import again, do not edit.\n"
