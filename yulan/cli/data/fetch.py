@@ -94,6 +94,8 @@ def _planned(hub: "Hub", book: Book, layout: Layout, phase: str, fraction: str, 
             "its mix lists no token files", where=f"{book.recipe.name}, {phase}", cure="Its text comes with: dvc repro sources"
         )
     pieces = cut(mix, read_list(layout.recipe_folder, mix.files), part)
+    taken, listed = sum(len(piece.paths) for piece in pieces), sum(piece.listed for piece in pieces)
+    click.echo(f"{phase}: {taken:,} of {listed:,} listed files; asking {hub.endpoint} for them", err=True)
     places = {piece.source: place_of(book.sources.sources[piece.source], repo, prefix) for piece in pieces}
     found, absent = survey(hub, pieces, places)
     quotas = {piece.source: piece.quota for piece in pieces}
