@@ -89,7 +89,8 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
     recipe["data"]["tokenizer"] |= {"vocab_size": 1000}
     recipe["data"]["synthesize"]["families"] = {}
     recipe["data"]["shards"] |= {"tokens": 500, "held_out": 0}
-    folder.mkdir(parents=True)
+    (folder / "prompts").mkdir(parents=True)
+    (folder / "prompts/README.md").write_text("No text is made.\n")
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
     benchmarks = {
         task["benchmark"]: {"package": None, "hub": "some/quiz", "reader": "questions", "paths": [], "licence": "unknown"}

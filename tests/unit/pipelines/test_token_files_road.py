@@ -1,5 +1,6 @@
 """A recipe whose sources are published token files: from the fetched files through shards and mixes to a training step."""
 
+import struct
 import sys
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import pytest
 from pipelines import init, mix, shards, sources, train
 from pipelines.stage import Stage, _run
 from tests.unit.data.token_kit import draw_rows, put_files, write_recipe
+from yulan import digest
 from yulan.data.batch import Batches
 from yulan.data.order import Order, order_key
 from yulan.data.pack import Pack
 from yulan.data.shard import Stream, read_shards
+from yulan.data.trace import documents_at
 from yulan.errors import DataError, RecipeError
 from yulan.layout import Layout
 from yulan.manifest import read, require_whole
@@ -81,8 +84,8 @@ def test_token_files_become_shards_mixes_and_a_step(root: Path, monkeypatch: pyt
     for phase in PHASES:
         go(root, monkeypatch, "mix", phase)
     pack = Pack.open(layout.stage("mix", "phase-01").data, place)
-    digest = read(layout.stage("mix", "phase-01").manifest).digest
-    order = Order(windows=pack.windows, key=order_key(digest, load_recipe(root, "tokens").recipe.seed))
+    mixed = read(layout.stage("mix", "phase-01").manifest).digest
+    order = Order(windows=pack.windows, key=order_key(mixed, load_recipe(root, "tokens").recipe.seed))
     batch = Batches(pack=pack, order=order, batch=4, grid=4).micro(0, 0)
     known = {tuple(row) for of in FILES.values() for rows in of.values() for row in rows}
     begins = [i for i in batch.cu_seqlens.tolist()[1:-1] if 2 in batch.tokens[0, i:32].tolist()]
@@ -90,6 +93,10 @@ def test_token_files_become_shards_mixes_and_a_step(root: Path, monkeypatch: pyt
         document = batch.tokens[0, i:32].tolist()
         assert tuple(document[: document.index(2)]) in known
     assert begins
+    ids = {digest.of_bytes(struct.pack(f"<{len(row)}I", *row)) for row in known}
+    excerpts = documents_at(pack, place, 0)
+    assert {each.document for each in excerpts} <= ids
+    assert sum(each.length for each in excerpts) == pack.window(0).length
     go(root, monkeypatch, "init")
     go(root, monkeypatch, "train", "phase-01")
     assert read(layout.stage("train", "phase-01").manifest).summary["steps"] == 1

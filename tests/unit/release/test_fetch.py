@@ -209,3 +209,25 @@ def test_a_fraction_of_files_is_rounded_up_and_exact(fraction: str, count: int):
     (piece,) = cut(mix, groups, parse_fraction(fraction))
     assert piece.paths == tuple("abcdefghij"[:count])
     assert piece.quota == math.floor(100 * Fraction(fraction))
+
+
+@pytest.mark.slow
+def test_a_hundredth_of_the_real_phase_21_comes_from_a_hub_that_has_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    book = load_recipe(ROOT, "yulan-mini")
+    mix = book.mix("phase-21")
+    assert mix.files is not None
+    pieces = cut(mix, read_list(ROOT / "recipes/yulan-mini", mix.files), parse_fraction("0.01"))
+    made_up = {piece.source: {path: draw_rows(n, 3, 99_000) for n, path in enumerate(piece.paths)} for piece in pieces}
+    put_files(tmp_path / "files", made_up)
+    monkeypatch.chdir(ROOT)
+    with running_hub(tmp_path / "hub") as served:
+        api = HfApi(endpoint=served.url, token=served.token)
+        api.create_repo("yulan-team/YuLan-Mini-Datasets", repo_type="dataset")
+        api.upload_folder(repo_id="yulan-team/YuLan-Mini-Datasets", repo_type="dataset", folder_path=tmp_path / "files")
+        done = typed(served, "yulan-mini", "--phase", "21", "--fraction", "0.01", "--to", str(tmp_path / "to"))
+    assert done.exit_code == 0, done.output
+    files = sum(len(piece.paths) for piece in pieces)
+    assert files == 103
+    assert f"{files} files, all match" in done.stdout
+    assert "phase-21: 103 of 4,050 listed files" in done.stderr
+    assert sum(path.suffix == ".parquet" for path in (tmp_path / "to/input_ids").rglob("*")) == files
