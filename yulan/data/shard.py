@@ -1,6 +1,7 @@
 """Token shards: plain little-endian files of ids, and beside them which document lies where."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,10 @@ from yulan.schema import check, load_json, plain, structure
 INDEX = "shards.json"
 DOCUMENTS = "documents.parquet"
 COLUMNS = pa.schema([("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
+GROUP = 1 << 16
+"""Rows in a row group of a table of documents."""
 SplitName = Literal["train", "held"]
+SPLITS: tuple[SplitName, ...] = ("train", "held")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,30 +123,44 @@ def write_text(
     vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
     sources = {}
     for name in source_names(text):
-        splits = {kind: Writer(into, f"{name}/{kind}", vocabulary, settings.tokens) for kind in ("train", "held")}
-        for ids, texts in read_documents(text, name):
-            chosen = [is_held_out(each, settings.held_out) for each in ids]
-            for kind, writer in splits.items():
-                here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
-                if here:
-                    chosen_texts = [texts[i] for i in here]
-                    tokens, lengths = codec.encode(chosen_texts)
-                    size = sum(len(each.encode()) for each in chosen_texts)
-                    writer.add([ids[i] for i in here], tokens, lengths, size)
-        sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
+        with open_splits(into, name, vocabulary, settings.tokens) as splits:
+            for ids, texts in read_documents(text, name):
+                chosen = [is_held_out(each, settings.held_out) for each in ids]
+                for kind, writer in splits.items():
+                    here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
+                    _encode(writer, [ids[i] for i in here], [texts[i] for i in here], codec)
+            sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
     return sources
 
 
-class Writer:
-    """Fills one split's files up to `capacity` ids each."""
+def _encode(writer: "Writer", ids: list[str], texts: list[str], codec: Codec) -> None:
+    if ids:
+        tokens, lengths = codec.encode(texts)
+        writer.add(ids, tokens, lengths, sum(len(text.encode()) for text in texts))
 
-    def __init__(self, into: Path, split: str, vocabulary: Vocabulary, capacity: int) -> None:
-        self.into, self.split, self.vocabulary, self.capacity = into, split, vocabulary, capacity
+
+@contextmanager
+def open_splits(into: Path, source: str, vocabulary: Vocabulary, capacity: int) -> Iterator[dict[SplitName, "Writer"]]:
+    """Writers of a source's splits; their tables of documents get their names when the block ends well."""
+    with ExitStack() as stack:
+        made: dict[SplitName, Writer] = {}
+        for kind in SPLITS:
+            file = stack.enter_context(files.open_new(into / source / kind / DOCUMENTS))
+            table = stack.enter_context(pq.ParquetWriter(file, COLUMNS, compression="zstd"))
+            made[kind] = Writer(into, f"{source}/{kind}", vocabulary, capacity, table)
+        yield made
+
+
+class Writer:
+    """Fills one split's files up to `capacity` ids each; in memory are at most so many, and GROUP rows of its table."""
+
+    def __init__(self, into: Path, split: str, vocabulary: Vocabulary, capacity: int, table: pq.ParquetWriter) -> None:
+        self.into, self.split, self.vocabulary, self.capacity, self.table = into, split, vocabulary, capacity, table
         self.dtype = np.dtype(vocabulary.dtype).newbyteorder("<")
         self.pending: list[npt.NDArray[np.int64]] = []
-        self.waiting = self.tokens = self.bytes = 0
-        self.ids: list[pa.Array] = []
-        self.lengths: list[npt.NDArray[np.int64]] = []
+        self.waiting = self.tokens = self.bytes = self.documents = self.start = 0
+        self.ids: pa.ChunkedArray = pa.chunked_array([], pa.string())
+        self.lengths: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self.files: list[ShardFile] = []
 
     def add(self, ids: list[str], tokens: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> None:
@@ -160,10 +178,22 @@ class Writer:
         self.waiting += len(tokens)
         self.tokens += len(tokens)
         self.bytes += size
-        self.ids.append(pa.array(ids, pa.string()))
-        self.lengths.append(lengths)
+        self.documents += len(ids)
+        self.ids = pa.chunked_array([*self.ids.chunks, pa.array(ids, pa.string())], pa.string())
+        self.lengths = np.concatenate([self.lengths, lengths])
+        while len(self.lengths) > GROUP:
+            self._list(GROUP)
         while self.waiting >= self.capacity:
             self._flush(self.capacity)
+
+    def _list(self, count: int) -> None:
+        """One row group of the table of documents."""
+        lengths = self.lengths[:count]
+        starts = self.start + np.cumsum(lengths) - lengths
+        columns = [self.ids.slice(0, count), pa.array(starts, pa.uint64()), pa.array(lengths, pa.uint32())]
+        self.table.write_table(pa.Table.from_arrays(columns, schema=COLUMNS))
+        self.start += int(lengths.sum())
+        self.ids, self.lengths = self.ids.slice(count), self.lengths[count:]
 
     def _flush(self, count: int) -> None:
         there = np.concatenate(self.pending)
@@ -175,12 +205,8 @@ class Writer:
     def close(self) -> Split:
         if self.waiting:
             self._flush(self.waiting)
-        lengths = np.concatenate([np.empty(0, np.int64), *self.lengths])
-        starts = np.cumsum(lengths) - lengths
-        columns = [pa.chunked_array(self.ids, pa.string()), pa.array(starts, pa.uint64()), pa.array(lengths, pa.uint32())]
-        with files.open_new(self.into / self.split / DOCUMENTS) as file:
-            pq.write_table(pa.Table.from_arrays(columns, schema=COLUMNS), file, row_group_size=65536, compression="zstd")
-        return Split(documents=len(lengths), tokens=self.tokens, bytes=self.bytes, files=tuple(self.files))
+        self._list(len(self.lengths))
+        return Split(documents=self.documents, tokens=self.tokens, bytes=self.bytes, files=tuple(self.files))
 
 
 def read_shards(folder: Path) -> Shards:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from yulan import digest
 from yulan.data.documents import is_held_out
-from yulan.data.shard import SourceShards, Vocabulary, Writer
+from yulan.data.shard import SourceShards, SplitName, Vocabulary, Writer, open_splits
 from yulan.errors import DataError
 from yulan.recipe import corpus
 
@@ -87,13 +87,13 @@ def write_token_files(
     """
     made, tallies = {}, {}
     for name, (column, paths) in sorted(sources.items()):
-        splits = {kind: Writer(into, f"{name}/{kind}", vocabulary, settings.tokens) for kind in ("train", "held")}
         rows = empty = 0
-        for path in paths:
-            for found in read_token_file(path, column, vocabulary):
-                rows, empty = rows + found.rows, empty + found.empty
-                _spread(found, splits, settings.held_out)
-        made[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
+        with open_splits(into, name, vocabulary, settings.tokens) as splits:
+            for path in paths:
+                for found in read_token_file(path, column, vocabulary):
+                    rows, empty = rows + found.rows, empty + found.empty
+                    _spread(found, splits, settings.held_out)
+            made[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
         parts = (made[name].train, made[name].held)
         if not made[name].train.documents:
             raise DataError(
@@ -111,7 +111,7 @@ def write_token_files(
     return made, tallies
 
 
-def _spread(found: Documents, splits: Mapping[str, Writer], per_mille: int) -> None:
+def _spread(found: Documents, splits: Mapping[SplitName, Writer], per_mille: int) -> None:
     held = np.array([is_held_out(each, per_mille) for each in found.ids], bool)
     of_token = np.repeat(held, found.lengths)
     for kind, writer in splits.items():
