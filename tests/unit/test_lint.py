@@ -14,7 +14,7 @@ from yulan import digest
 from yulan.cli import main
 from yulan.layout import find_root
 from yulan.lint import Finding, lint_file, lint_mix, lint_recipe
-from yulan.mix import Intent, Mix, Part, Request, load_mix
+from yulan.mix import Intent, Mix, Part, Request, load_mix, read_list
 from yulan.recipe import load_recipe
 
 Spoil = Callable[[str, str, Any], Path]
@@ -138,3 +138,13 @@ def test_a_file_that_stands_twice_in_one_list_is_an_error(tmp_path: Path):
     mix.write_text(mix.read_text().replace(old.sha256, digest.of_bytes(text)))
     (found,) = (each for each in lint_file(mix) if each.level == "error")
     assert (found.rule, found.what) == ("file-twice", "1 token files are read in phase-01 already, a/x.parquet for one")
+
+
+def test_the_real_lists_name_each_file_once_and_the_path_to_the_final_first():
+    book = load_recipe(ROOT, "yulan-mini")
+    groups = book.token_files(ROOT / "recipes/yulan-mini")
+    names = [name for group in groups for name in group.published]
+    assert (len(names), len(set(names))) == (111_049, 111_049)
+    first, fork = (read_list(ROOT / "recipes/yulan-mini", book.mix(phase).files) for phase in ("phase-01", "phase-26-4k"))
+    assert groups[: len(first)] == first
+    assert set(groups[-1].published) <= {name for group in fork for name in group.published}

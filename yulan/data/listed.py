@@ -40,6 +40,6 @@ def take_listed(groups: Sequence[Group], fetched: Path, into: Path) -> dict[str,
 def read_listed(folder: Path) -> dict[str, list[Path]]:
     """By source, what `take_listed` put below `folder`, in order."""
     found: dict[str, list[Path]] = {}
-    for group in parse_list((folder / LIST).read_text(encoding="utf-8")):
+    for group in parse_list((folder / LIST).read_text(encoding="utf-8"), folder / LIST):
         found.setdefault(group.source, []).extend(folder / name for name in group.published)
     return found
