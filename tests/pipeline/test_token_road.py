@@ -32,7 +32,7 @@ def test_fetched_token_files_are_trained_on_by_dvc(tmp_path: Path):
         api.create_repo("some/tokens", repo_type="dataset")
         api.upload_folder(repo_id="some/tokens", repo_type="dataset", folder_path=tmp_path / "published")
         for phase in ("1", "2"):
-            done = clone.yulan("data", "fetch", "--from", url, "--phase", phase)
+            done = clone.yulan("data", "fetch", "--from", url, "--phase", phase, "--fraction", "1")
             assert "2 files, all match" in done.stdout
     clone.dvc("repro", "train@phase-02")
     layout = Layout(root=clone.root, recipe="tokens")

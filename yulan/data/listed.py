@@ -25,7 +25,7 @@ def take_listed(groups: Sequence[Group], fetched: Path, into: Path) -> dict[str,
         raise DataError(
             f"{len(absent)} of {len(names)} listed token files were not fetched",
             where=fetched,
-            cure="Fetch them, phase by phase, with: yulan data fetch",
+            cure="Fetch them with: yulan data fetch --phase PHASE --fraction 1",
             evidence=[f"missing  {name}" for name in absent],
         )
     for name in names:

@@ -60,7 +60,7 @@ def test_files_that_were_not_fetched_are_named_with_the_command(root: Path, monk
     with pytest.raises(DataError) as error:
         go(root, monkeypatch, "sources")
     first, *others = str(error.value).splitlines()
-    assert "2 of 5 listed token files were not fetched. Fetch them, phase by phase, with: yulan data fetch" in first
+    assert "2 of 5 listed token files were not fetched. Fetch them with: yulan data fetch --phase PHASE" in first
     assert others == ["  missing  input_ids/code/c/part-0.parquet", "  missing  input_ids/code/c_2__round__2/part-0.parquet"]
 
 

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from huggingface_hub import HfApi
 from jsonschema import Draft202012Validator
 
 from tests.unit.data.token_kit import draw_rows, put_files, write_recipe
+from tests.unit.pipelines.test_token_files_road import go
 from yulan import files as disk
 from yulan.cli import main
+from yulan.data.pack import read_header
 from yulan.data.slice import cut, parse_fraction
 from yulan.errors import RecipeError
+from yulan.layout import Layout
 from yulan.lint import lint_mix
 from yulan.mix import Group, Mix, Part, load_mix, read_list
 from yulan.params import params_for, write_params
@@ -60,7 +64,9 @@ def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def typed(hub: Served, *words: str) -> Result:
-    return CliRunner().invoke(main, ["data", "fetch", "--from", hub.url, *words])
+    """All of the phase, unless a fraction is among the words."""
+    whole = () if "--fraction" in words else ("--fraction", "1")
+    return CliRunner().invoke(main, ["data", "fetch", "--from", hub.url, *words, *whole])
 
 
 def original(folder: Path, source: str, path: str) -> list[list[int]]:
@@ -100,6 +106,25 @@ def test_the_slice_is_a_mix_in_the_phases_proportions(hub: Served, clone: Path):
         ("input_ids/code/c/part-0.parquet",),
     ]
     assert not [each for each in lint_mix(mix, "x") if each.level != "note"]
+
+
+def test_a_slice_is_trained_on_as_a_recipe_of_its_own(hub: Served, clone: Path, monkeypatch: pytest.MonkeyPatch):
+    assert typed(hub, "--phase", "1", "--fraction", "1/4").exit_code == 0
+    folder, recipe = clone / ".cache/token-files/slices/tokens/phase-01-1-of-4", clone / "recipes/tokens"
+    for name in ("mixes/phase-01.yaml", "files/phase-01.txt.gz"):
+        (recipe / name).write_bytes((folder / name).read_bytes())
+    total = load_mix(recipe / "mixes/phase-01.yaml").total // 128 * 128
+    whole = yaml.safe_load((recipe / "recipe.yaml").read_text())
+    whole["phases"] = {"phase-01": whole["phases"]["phase-01"] | {"tokens": total}}
+    (recipe / "recipe.yaml").write_text(yaml.safe_dump(whole))
+    (recipe / "mixes/phase-02-x.yaml").unlink()
+    for words in (("sources",), ("shards",), ("mix", "phase-01")):
+        go(clone, monkeypatch, *words)
+    header = read_header(Layout(root=clone, recipe="tokens").stage("mix", "phase-01").data)
+    assert header.tokens == total
+    assert {name: span.quota for name, span in header.sources.items()} == load_recipe(clone, "tokens").mix("phase-01").quotas(
+        total
+    )
 
 
 def test_a_plan_says_how_much_it_is_and_fetches_nothing(hub: Served, clone: Path):
@@ -176,7 +201,7 @@ def test_a_footer_longer_than_the_first_read_is_read_whole(hub: Served, clone: P
 def test_a_hub_that_is_not_there_ends_with_its_own_code_and_no_token(clone: Path, tmp_path: Path):
     secret = tmp_path / "token"
     secret.write_text("hf_" + "x" * 34)
-    words = ["data", "fetch", "--from", "http://127.0.0.1:9", "--token-file", str(secret), "--phase", "1"]
+    words = ["data", "fetch", "--from", "http://127.0.0.1:9", "--token-file", str(secret), "--phase", "1", "--fraction", "1"]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 7
     assert "the hub does not answer" in done.stderr

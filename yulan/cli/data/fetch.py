@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("recipe", required=False)
 @click.option("--phase", required=True, help="Like 21 or phase-26-4k.")
-@click.option("--fraction", default="1", show_default=True, help="Of the phase: 0.01 or 1/64.")
+@click.option("--fraction", required=True, help="Of the phase: 0.01 or 1/64.")
 @click.option("--to", "target", type=click.Path(file_okay=False, path_type=Path), help="Folder; default: where stages look.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be fetched, and how much it is.")
 @click.option("--repo", metavar="OWNER/NAME[@REVISION]", help="Data set to look in instead of those that the recipe names.")
