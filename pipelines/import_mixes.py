@@ -1,9 +1,9 @@
 """Write a recipe's mixes and sources from the tables that a model's authors published. No stage: it was run once.
 
     python -m pipelines.import_mixes yulan-mini data_mix.csv data_totals.csv data_files.csv.gz public_datasets.csv \\
-        26_20241127_205447=phase-26-4k
+        yulan-team/YuLan-Mini-Datasets 26_20241127_205447=phase-26-4k
 
-The last words rename mixes that are not called after their number.
+The data set is the one that holds the token files; the words after it rename mixes that are not called after their number.
 """
 
 import sys
@@ -14,7 +14,7 @@ from yulan.layout import Layout, find_root
 from yulan.recipe.published import Tables, import_mixes
 
 
-def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, *renamed: str) -> None:
+def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, repo: str, *renamed: str) -> None:
     folder = Layout(root=find_root(), recipe=recipe).recipe_folder
     tables = Tables(
         mixes=Path(mixes),
@@ -23,6 +23,7 @@ def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, *rena
         datasets=Path(datasets),
         origins=folder / "origins.csv",
         benchmarks=folder / "benchmarks.csv",
+        repo=repo,
     )
     names = dict(each.split("=", 1) for each in renamed)
     print(f"{folder.name}: {len(import_mixes(tables, names, folder))} mixes written")

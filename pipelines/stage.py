@@ -20,6 +20,9 @@ from yulan.recipe import Book, Recipe, load_recipe
 from yulan.schema import plain
 from yulan.train.launch.guard import die_with_parent
 
+TEXT = frozenset({"raw", "clean", "synthesize", "dedup", "decontaminated", "tokenizer"})
+"""Stages that work on text. Where a recipe's sources are token files only, they have nothing to do and seal an empty folder."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stage:
@@ -133,4 +136,7 @@ def _run(name: str, work: Callable[[Stage], None]) -> None:
     if stage.phase is not None:
         stage.recipe.phase(stage.phase)
     files.make_folder(stage.place.data)
-    work(stage)
+    if name in TEXT and stage.book.sources.textless:
+        stage.seal(summary={"text": "none: every source is token files"})
+    else:
+        work(stage)

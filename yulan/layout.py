@@ -118,6 +118,11 @@ class Layout:
         return self.root / ".cache" / "downloads"
 
     @property
+    def token_files(self) -> Path:
+        """What `yulan data fetch` brought, by published path."""
+        return self.root / ".cache" / "token-files"
+
+    @property
     def tracking(self) -> Path:
         """MLflow's SQLite store."""
         return self.root / ".mlflow" / "mlflow.db"

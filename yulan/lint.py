@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from yulan.mix import Mix, read_list
+from yulan.mix import Group, Mix, load_mix, read_list
 from yulan.recipe import Book, Recipe
+from yulan.recipe.sources import Sources, load_sources
 
 Level = Literal["error", "warning", "note"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "note")
@@ -60,6 +61,26 @@ def lint_mix(mix: Mix, where: str) -> Iterator[Finding]:
         yield found("note", "total-off-by-a-hundredth", f"given {mix.total:,} of {sum(asked.values()):,} tokens in all")
 
 
+def lint_file(path: Path) -> tuple[Finding, ...]:
+    """All findings of one mix, errors first; licences, names and token files too where the file lies in a recipe's folder.
+
+    Raises: RecipeError: it or the sources.yaml beside it breaks its schema; IntegrityError: its list is another one.
+    """
+    mix, folder, where = load_mix(path), path.absolute().parent.parent, path.stem
+    found = list(lint_mix(mix, where))
+    if mix.files is not None and (folder / mix.files.path).is_file():
+        found += _list({where: _listed(folder, mix)}, (where,), set())
+        found += _second(where, read_list(folder, mix.files))
+    if (folder / "sources.yaml").is_file():
+        sources = load_sources(folder / "sources.yaml")
+        shares = Counter[str]()
+        for name, part in mix.sources.items():
+            if name in sources.sources:
+                shares[sources.sources[name].licence] += part.weight
+        found += [*_shares(shares, where), *_named(sources, Counter(name for name, part in mix.sources.items() if part.weight))]
+    return tuple(sorted(found, key=lambda each: LEVELS.index(each.level)))
+
+
 def lint_recipe(book: Book, folder: Path) -> tuple[Finding, ...]:
     """All findings, errors first; `folder` is the recipe's.
 
@@ -87,28 +108,41 @@ def _files(book: Book, folder: Path) -> Iterator[Finding]:
     lists: dict[str, list[str]] = {}
     for phase in book.recipe.phases:
         listed = book.mix(phase).files
-        groups = read_list(folder, listed) if listed is not None else ()
-        lists[phase] = [group.source + path for group in groups for path in group.paths]
-        if again := Counter(group.source for group in groups for path in group.paths if SECOND.match(path)):
-            what = ", ".join(f"{name} {count}" for name, count in sorted(again.items()))
-            yield Finding(level="note", rule="second-round", where=phase, what=f"files named as a second round: {what}")
-    told = set()
+        lists[phase] = _listed(folder, book.mix(phase))
+        yield from _second(phase, read_list(folder, listed) if listed is not None else ())
+    told: set[tuple[str, str]] = set()
     for leaf in book.recipe.leaves():
-        first: dict[str, str] = {}
-        twice = Counter[tuple[str, str]]()
-        sample: dict[tuple[str, str], str] = {}
-        for phase in book.recipe.path(leaf):
-            for file in lists[phase]:
-                if file in first:
-                    twice[first[file], phase] += 1
-                    sample.setdefault((first[file], phase), file)
-                else:
-                    first[file] = phase
-        for pair, count in twice.items():
-            if pair not in told:
-                told.add(pair)
-                what = f"{count} token files are read in {pair[0]} already, {sample[pair]} for one"
-                yield Finding(level="error", rule="file-twice", where=pair[1], what=what)
+        yield from _list(lists, book.recipe.path(leaf), told)
+
+
+def _listed(folder: Path, mix: Mix) -> list[str]:
+    groups = read_list(folder, mix.files) if mix.files is not None else ()
+    return [group.source + path for group in groups for path in group.paths]
+
+
+def _second(where: str, groups: Iterable[Group]) -> Iterator[Finding]:
+    if again := Counter(group.source for group in groups for path in group.paths if SECOND.match(path)):
+        what = ", ".join(f"{name} {count}" for name, count in sorted(again.items()))
+        yield Finding(level="note", rule="second-round", where=where, what=f"files named as a second round: {what}")
+
+
+def _list(lists: Mapping[str, Sequence[str]], path: Sequence[str], told: set[tuple[str, str]]) -> Iterator[Finding]:
+    """Files that stand twice in the lists of the phases on a path; pairs of phases that were told are not told again."""
+    first: dict[str, str] = {}
+    twice = Counter[tuple[str, str]]()
+    sample: dict[tuple[str, str], str] = {}
+    for phase in path:
+        for file in lists[phase]:
+            if file in first:
+                twice[first[file], phase] += 1
+                sample.setdefault((first[file], phase), file)
+            else:
+                first[file] = phase
+    for pair, count in twice.items():
+        if pair not in told:
+            told.add(pair)
+            what = f"{count} token files are read in {pair[0]} already, {sample[pair]} for one"
+            yield Finding(level="error", rule="file-twice", where=pair[1], what=what)
 
 
 def _budgets(book: Book) -> Iterator[Finding]:
@@ -126,20 +160,29 @@ def _licences(book: Book) -> Iterator[Finding]:
     for name, phase in book.recipe.phases.items():
         for source, tokens in book.mix(name).quotas(phase.tokens).items():
             shares[book.sources.sources[source].licence] += tokens
+    yield from _shares(shares, book.recipe.name)
+
+
+def _shares(shares: Counter[str], where: str) -> Iterator[Finding]:
     total = sum(shares.values())
     what = ", ".join(f"{licence} {100 * tokens / total:.1f} %" for licence, tokens in shares.most_common())
-    yield Finding(level="note", rule="licences", where=book.recipe.name, what=f"share of tokens by licence: {what}")
+    if total:
+        yield Finding(level="note", rule="licences", where=where, what=f"share of tokens by licence: {what}")
 
 
 def _names(book: Book) -> Iterator[Finding]:
-    """Sources that are called after what a model is evaluated on."""
-    words = {name.replace("_", ""): "a benchmark of this recipe" for name in book.sources.benchmarks} | NAMED
     used = Counter[str]()
     for phase in book.recipe.phases:
         used.update(name for name, part in book.mix(phase).sources.items() if part.weight)
+    yield from _named(book.sources, used)
+
+
+def _named(sources: Sources, used: Counter[str]) -> Iterator[Finding]:
+    """Sources that are called after what a model is evaluated on; `used`: in how many phases each is read."""
+    words = {name.replace("_", ""): "a benchmark of this recipe" for name in sources.benchmarks} | NAMED
     for source in sorted(used):
         parts = re.split(r"[/_.-]+", source.lower())
         for word, meaning in words.items():
             if any(part == word for part in parts):
-                what = f"is named after {word}, {meaning}; read in {used[source]} phases"
+                what = f"is named after {word}, {meaning}; read in {used[source]} phase{'s' * (used[source] > 1)}"
                 yield Finding(level="note", rule="name", where=source, what=what)

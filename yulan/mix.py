@@ -13,6 +13,8 @@ from yulan.schema import check, load_yaml, structure
 
 LARGEST = 1 << 28
 """Bytes that a list of token files may unpack to."""
+PREFIX = "input_ids/"
+"""Before a source's name in the path of each of its token files; the lists leave both out."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +97,11 @@ class Group:
     paths: tuple[str, ...]
     """In the order they are read; each without the source's name that it begins with."""
 
+    @property
+    def published(self) -> tuple[str, ...]:
+        """The paths as they were published."""
+        return tuple(f"{PREFIX}{self.source}{path}" for path in self.paths)
+
 
 def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:
     """Divide `budget` tokens by largest remainder.
@@ -161,16 +168,25 @@ def read_list(folder: Path, listed: FileList) -> tuple[Group, ...]:
         raise IntegrityError(
             "the list of token files is not the one of its mix", where=path, cure="Restore it with: git checkout"
         )
-    groups = tuple(_groups(data.decode("utf-8")))
+    groups = tuple(parse_list(data.decode("utf-8"), path))
     if sum(len(group.paths) for group in groups) != listed.count:
         raise IntegrityError(f"the list does not hold {listed.count} files", where=path, cure="Correct $.files.count in the mix")
     return groups
 
 
-def _groups(text: str) -> Iterator[Group]:
+def parse_list(text: str, where: Path) -> Iterator[Group]:
+    """What `list_text` laid out.
+
+    Raises: RecipeError: a line is neither a source with its tokens nor a path of one.
+    """
     source, tokens, paths = "", 0, list[str]()
-    for line in text.splitlines():
-        name, _, rest = line.partition("\t")
+    # Not splitlines: a name may hold what it takes for a line's end.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
+        name, tab, rest = line.partition("\t")
+        if not tab or not rest or (not name and not source) or (name and not rest.isdecimal()):
+            raise RecipeError(
+                f"line {number} names no source with its tokens, and no file of one", where=where, cure="Write the list again"
+            )
         if not name:
             paths.append(rest)
             continue

@@ -35,6 +35,7 @@ CLASSES = {
     "release": "yulan.release.release:Release",
     "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",
+    "slice": "yulan.release.slice:Slice",
     "sources": "yulan.recipe.sources:Sources",
     "state": "yulan.train.checkpoint.state:State",
     "tensors": "yulan.train.checkpoint.state:TensorTable",

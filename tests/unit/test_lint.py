@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.unit.data.token_kit import write_mix
 from yulan import digest
 from yulan.cli import main
 from yulan.layout import find_root
-from yulan.lint import Finding, lint_mix, lint_recipe
-from yulan.mix import Intent, Mix, Part, Request
+from yulan.lint import Finding, lint_file, lint_mix, lint_recipe
+from yulan.mix import Intent, Mix, Part, Request, load_mix, read_list
 from yulan.recipe import load_recipe
 
 Spoil = Callable[[str, str, Any], Path]
@@ -112,4 +113,38 @@ def test_the_command_ends_with_3_where_there_are_errors():
     clean, broken = (CliRunner().invoke(main, ["lint", str(mixes / f"phase-{n}.yaml")]) for n in (26, 19))
     assert (clean.exit_code, broken.exit_code) == (0, 3)
     assert broken.stdout.startswith("error    phase-19     requested-and-absent         fineweb-edu-2024: asked for 16,200")
-    assert broken.stderr == "3 errors, 1 warnings, 1 notes\n"
+    assert broken.stderr == "3 errors, 1 warnings, 7 notes\n"
+
+
+def test_one_mix_is_told_what_the_recipe_around_it_says(tmp_path: Path):
+    mixes = ROOT / "recipes/yulan-mini/mixes"
+    found = lint_file(mixes / "phase-26.yaml")
+    assert rules(found, "note")["licences"] == 1
+    assert "wjp_scored/gsm8k.0/4" in {each.where for each in lint_file(mixes / "phase-19.yaml") if each.rule == "name"}
+    alone = tmp_path / "phase-26.yaml"
+    alone.write_bytes((mixes / "phase-26.yaml").read_bytes())
+    assert set(rules(lint_file(alone), "note")) == set(rules(found, "note")) - {"licences", "name", "second-round"}
+
+
+def test_a_file_that_stands_twice_in_one_list_is_an_error(tmp_path: Path):
+    write_mix(tmp_path, "phase-01", {"a": {"/x.parquet": 5}, "b": {"/x.parquet": 5}})
+    assert not rules(lint_file(tmp_path / "mixes/phase-01.yaml"), "error")
+    path = tmp_path / "files/phase-01.txt.gz"
+    text = gzip.decompress(path.read_bytes()).replace(b"b\t5", b"a\t5")
+    path.write_bytes(gzip.compress(text))
+    mix = tmp_path / "mixes/phase-01.yaml"
+    old = load_mix(mix).files
+    assert old is not None
+    mix.write_text(mix.read_text().replace(old.sha256, digest.of_bytes(text)))
+    (found,) = (each for each in lint_file(mix) if each.level == "error")
+    assert (found.rule, found.what) == ("file-twice", "1 token files are read in phase-01 already, a/x.parquet for one")
+
+
+def test_the_real_lists_name_each_file_once_and_the_path_to_the_final_first():
+    book = load_recipe(ROOT, "yulan-mini")
+    groups = book.token_files(ROOT / "recipes/yulan-mini")
+    names = [name for group in groups for name in group.published]
+    assert (len(names), len(set(names))) == (111_049, 111_049)
+    first, fork = (read_list(ROOT / "recipes/yulan-mini", book.mix(phase).files) for phase in ("phase-01", "phase-26-4k"))
+    assert groups[: len(first)] == first
+    assert set(groups[-1].published) <= {name for group in fork for name in group.published}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from yulan import digest
 from yulan.errors import IntegrityError, RecipeError
-from yulan.mix import FileList, Group, allocate, list_text, load_mix, read_list
+from yulan.mix import FileList, Group, allocate, list_text, load_mix, parse_list, read_list
 
 WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(0, 10**6), min_size=1).filter(
     lambda weights: any(weights.values())
@@ -75,3 +75,18 @@ def test_a_list_that_is_not_the_one_of_its_mix_is_refused(tmp_path: Path):
         (tmp_path / listed.path).write_bytes(spoilt)
         with pytest.raises(IntegrityError, match="the list of token files is not the one of its mix"):
             read_list(tmp_path, listed)
+
+
+PATHS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\t"), min_size=1, max_size=8)
+
+
+@given(st.lists(st.tuples(PATHS, st.integers(0, 10**12), st.lists(PATHS, max_size=4).map(tuple)), min_size=1, max_size=5))
+def test_any_list_reads_back_as_it_was_laid_out(rows: list[tuple[str, int, tuple[str, ...]]]):
+    groups = [Group(source=source, tokens=tokens, paths=paths) for source, tokens, paths in rows]
+    assert list(parse_list(list_text(groups), Path("x"))) == groups
+
+
+@pytest.mark.parametrize("text", ["\n", "a\n", "a\t\n", "a\tmany\n", "\t/first.parquet\n", "a\t1\n\t\n", "a\t1\n\n", "a\t-1\n"])
+def test_a_line_that_is_neither_a_source_nor_a_file_is_named(text: str):
+    with pytest.raises(RecipeError, match=r"x: line \d names no source with its tokens, and no file of one"):
+        list(parse_list(text, Path("x")))

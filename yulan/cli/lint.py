@@ -9,8 +9,7 @@ import click
 
 from yulan.errors import RecipeError
 from yulan.layout import Layout, find_root
-from yulan.lint import LEVELS, Finding, lint_mix, lint_recipe
-from yulan.mix import load_mix
+from yulan.lint import LEVELS, Finding, lint_file, lint_recipe
 from yulan.params import read_params
 from yulan.recipe import load_recipe
 from yulan.schema import plain
@@ -35,8 +34,7 @@ def lint(what: str | None, as_json: bool) -> None:
 
 def _found(what: str | None) -> tuple[Finding, ...]:
     if what is not None and what.endswith((".yaml", ".yml")):
-        path = Path(what)
-        return tuple(sorted(lint_mix(load_mix(path), path.stem), key=lambda each: LEVELS.index(each.level)))
+        return lint_file(Path(what))
     root = find_root()
     name = what or read_params(root).recipe
     return lint_recipe(load_recipe(root, name), Layout(root=root, recipe=name).recipe_folder)

@@ -1,6 +1,7 @@
 """Token shards: plain little-endian files of ids, and beside them which document lies where."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,10 @@ from yulan.schema import check, load_json, plain, structure
 INDEX = "shards.json"
 DOCUMENTS = "documents.parquet"
 COLUMNS = pa.schema([("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
+GROUP = 1 << 16
+"""Rows in a row group of a table of documents."""
 SplitName = Literal["train", "held"]
+SPLITS: tuple[SplitName, ...] = ("train", "held")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +44,7 @@ class Split:
     tokens: int
     """Ids, bos and eos counted."""
     bytes: int
-    """UTF-8 bytes of the text."""
+    """UTF-8 bytes of the text; 0 for published token files, which have none."""
     files: tuple[ShardFile, ...]
 
 
@@ -65,7 +69,45 @@ class Shards:
     sources: Mapping[str, SourceShards]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vocabulary:
+    """What the ids of a recipe mean, as far as shards must know."""
+
+    size: int
+    eos_id: int
+    bos_id: int | None
+    """Null: documents do not begin with one."""
+
+    @property
+    def dtype(self) -> Literal["uint16", "uint32"]:
+        return "uint16" if self.size <= 1 << 16 else "uint32"
+
+
 def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, *, wanted: Collection[str]) -> Shards:
+    """Turn the documents below `text` into token files below `into`, with their index; `wanted` sources may not be empty.
+
+    Raises: DataError: as `write_text`.
+    """
+    vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
+    return write_index(into, vocabulary, write_text(text, codec, settings, into, wanted=wanted))
+
+
+def write_index(into: Path, vocabulary: Vocabulary, sources: Mapping[str, SourceShards]) -> Shards:
+    made = Shards(
+        format=1,
+        dtype=vocabulary.dtype,
+        vocab_size=vocabulary.size,
+        eos_id=vocabulary.eos_id,
+        bos_id=vocabulary.bos_id,
+        sources=sources,
+    )
+    files.write_json(into / INDEX, plain(made))
+    return made
+
+
+def write_text(
+    text: Path, codec: Codec, settings: corpus.Shards, into: Path, *, wanted: Collection[str]
+) -> dict[str, SourceShards]:
     """Turn the documents below `text` into token files below `into`; `wanted` sources may not be empty.
 
     Raises: DataError: a wanted source has no document to train on, or an id lies outside the vocabulary.
@@ -78,51 +120,80 @@ def write_shards(text: Path, codec: Codec, settings: corpus.Shards, into: Path, 
             cure="Loosen the filters, or take the source out of the mixes",
             evidence=[f"empty  {name}" for name in empty[1:]],
         )
-    dtype: Literal["uint16", "uint32"] = "uint16" if codec.vocab_size <= 1 << 16 else "uint32"
+    vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
     sources = {}
     for name in source_names(text):
-        splits = {kind: _Writer(into, f"{name}/{kind}", codec, dtype, settings.tokens) for kind in ("train", "held")}
-        for ids, texts in read_documents(text, name):
-            chosen = [is_held_out(each, settings.held_out) for each in ids]
-            for kind, writer in splits.items():
-                here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
-                writer.add([ids[i] for i in here], [texts[i] for i in here])
-        sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
-    made = Shards(format=1, dtype=dtype, vocab_size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id, sources=sources)
-    files.write_json(into / INDEX, plain(made))
-    return made
+        with open_splits(into, name, vocabulary, settings.tokens) as splits:
+            for ids, texts in read_documents(text, name):
+                chosen = [is_held_out(each, settings.held_out) for each in ids]
+                for kind, writer in splits.items():
+                    here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
+                    _encode(writer, [ids[i] for i in here], [texts[i] for i in here], codec)
+            sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
+    return sources
 
 
-class _Writer:
-    """Fills one split's files up to `capacity` ids each."""
+def _encode(writer: "Writer", ids: list[str], texts: list[str], codec: Codec) -> None:
+    if ids:
+        tokens, lengths = codec.encode(texts)
+        writer.add(ids, tokens, lengths, sum(len(text.encode()) for text in texts))
 
-    def __init__(self, into: Path, split: str, codec: Codec, dtype: str, capacity: int) -> None:
-        self.into, self.split, self.codec, self.capacity = into, split, codec, capacity
-        self.dtype = np.dtype(dtype).newbyteorder("<")
+
+@contextmanager
+def open_splits(into: Path, source: str, vocabulary: Vocabulary, capacity: int) -> Iterator[dict[SplitName, "Writer"]]:
+    """Writers of a source's splits; their tables of documents get their names when the block ends well."""
+    with ExitStack() as stack:
+        made: dict[SplitName, Writer] = {}
+        for kind in SPLITS:
+            file = stack.enter_context(files.open_new(into / source / kind / DOCUMENTS))
+            table = stack.enter_context(pq.ParquetWriter(file, COLUMNS, compression="zstd"))
+            made[kind] = Writer(into, f"{source}/{kind}", vocabulary, capacity, table)
+        yield made
+
+
+class Writer:
+    """Fills one split's files up to `capacity` ids each; in memory are at most so many, and GROUP rows of its table."""
+
+    def __init__(self, into: Path, split: str, vocabulary: Vocabulary, capacity: int, table: pq.ParquetWriter) -> None:
+        self.into, self.split, self.vocabulary, self.capacity, self.table = into, split, vocabulary, capacity, table
+        self.dtype = np.dtype(vocabulary.dtype).newbyteorder("<")
         self.pending: list[npt.NDArray[np.int64]] = []
-        self.waiting = self.tokens = self.bytes = 0
-        self.ids: list[pa.Array] = []
-        self.lengths: list[npt.NDArray[np.int64]] = []
+        self.waiting = self.tokens = self.bytes = self.documents = self.start = 0
+        self.ids: pa.ChunkedArray = pa.chunked_array([], pa.string())
+        self.lengths: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self.files: list[ShardFile] = []
 
-    def add(self, ids: list[str], texts: list[str]) -> None:
-        if not ids:
-            return
-        tokens, lengths = self.codec.encode(texts)
-        if int(tokens.max()) >= self.codec.vocab_size:
+    def add(self, ids: list[str], tokens: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64], size: int) -> None:
+        """Documents, one after the other in `tokens`, bos and eos among them; `size`: UTF-8 bytes of their text.
+
+        Raises: DataError: an id lies outside the vocabulary.
+        """
+        if int(tokens.max()) >= self.vocabulary.size:
             raise DataError(
-                f"token id {int(tokens.max())} lies outside the vocabulary of {self.codec.vocab_size}",
+                f"token id {int(tokens.max())} lies outside the vocabulary of {self.vocabulary.size}",
                 where=self.split,
                 cure="Build the tokenizer again from this recipe",
             )
         self.pending.append(tokens)
         self.waiting += len(tokens)
         self.tokens += len(tokens)
-        self.bytes += sum(len(text.encode()) for text in texts)
-        self.ids.append(pa.array(ids, pa.string()))
-        self.lengths.append(lengths)
+        self.bytes += size
+        self.documents += len(ids)
+        self.ids = pa.chunked_array([*self.ids.chunks, pa.array(ids, pa.string())], pa.string())
+        self.lengths = np.concatenate([self.lengths, lengths])
+        while len(self.lengths) > GROUP:
+            self._list(GROUP)
         while self.waiting >= self.capacity:
             self._flush(self.capacity)
+
+    def _list(self, count: int) -> None:
+        """One row group of the table of documents."""
+        lengths = self.lengths[:count]
+        starts = self.start + np.cumsum(lengths) - lengths
+        columns = [self.ids.slice(0, count), pa.array(starts, pa.uint64()), pa.array(lengths, pa.uint32())]
+        self.table.write_table(pa.Table.from_arrays(columns, schema=COLUMNS))
+        self.start += int(lengths.sum())
+        self.ids, self.lengths = self.ids.slice(count), self.lengths[count:]
 
     def _flush(self, count: int) -> None:
         there = np.concatenate(self.pending)
@@ -134,12 +205,8 @@ class _Writer:
     def close(self) -> Split:
         if self.waiting:
             self._flush(self.waiting)
-        lengths = np.concatenate([np.empty(0, np.int64), *self.lengths])
-        starts = np.cumsum(lengths) - lengths
-        columns = [pa.chunked_array(self.ids, pa.string()), pa.array(starts, pa.uint64()), pa.array(lengths, pa.uint32())]
-        with files.open_new(self.into / self.split / DOCUMENTS) as file:
-            pq.write_table(pa.Table.from_arrays(columns, schema=COLUMNS), file, row_group_size=65536, compression="zstd")
-        return Split(documents=len(lengths), tokens=self.tokens, bytes=self.bytes, files=tuple(self.files))
+        self._list(len(self.lengths))
+        return Split(documents=self.documents, tokens=self.tokens, bytes=self.bytes, files=tuple(self.files))
 
 
 def read_shards(folder: Path) -> Shards:

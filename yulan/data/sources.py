@@ -39,9 +39,12 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
 
 
 def _require_packages(sources: Sources) -> None:
-    elsewhere = [f"{name}  {source.hub}" for name, source in sources.sources.items() if source.hub is not None]
+    elsewhere = [
+        f"{name}  {source.hub}" for name, source in sources.sources.items() if source.hub is not None and not source.tokenised
+    ]
     elsewhere += [f"{name}  {benchmark.hub}" for name, benchmark in sources.benchmarks.items() if benchmark.hub is not None]
-    if elsewhere:
+    # Without text no item can be found in it; an evaluation that asks for the items says that they are not there.
+    if elsewhere and not sources.textless:
         raise DataError(
             f"{len(elsewhere)} sources and benchmarks lie in no package",
             where="sources.yaml: $.sources",

@@ -86,12 +86,7 @@ def train(texts: Iterator[str], settings: corpus.Tokenizer, *, begin_with_bos: b
     Raises: RecipeError: the pattern is no regular expression, bos or eos is not special, or a merge spells a
     control token; DataError: the text holds too few pairs for the vocabulary.
     """
-    where = "$.data.tokenizer"
-    for key in ("bos", "eos"):
-        if getattr(settings, key) not in settings.special:
-            raise RecipeError(
-                f"{getattr(settings, key)!r} is not special", where=f"{where}.{key}", cure=f"Add it to {where}.special"
-            )
+    control_ids(settings)
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = _cutter(settings)
     made.decoder = decoders.ByteLevel()
@@ -109,20 +104,35 @@ def train(texts: Iterator[str], settings: corpus.Tokenizer, *, begin_with_bos: b
     if made.get_vocab_size() < settings.vocab_size:
         raise DataError(
             f"the sample yields {made.get_vocab_size()} entries, not {settings.vocab_size}",
-            where=f"{where}.vocab_size",
+            where="$.data.tokenizer.vocab_size",
             cure="Raise sample_bytes, add text, or lower vocab_size",
         )
     # The trainer gives a merged string that equals a special one the special id: text would then spell control tokens.
     merged = {"".join(pair) for pair in json.loads(made.to_str())["model"]["merges"]}
     if spelt := sorted(merged & set(settings.special)):
         cure = "Choose a pattern that cuts between letters and signs"
-        raise RecipeError(f"a merge spells the control token {spelt[0]!r}", where=f"{where}.pattern", cure=cure)
+        raise RecipeError(f"a merge spells the control token {spelt[0]!r}", where="$.data.tokenizer.pattern", cure=cure)
     if begin_with_bos:
         bos = settings.bos
         made.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=[(bos, made.token_to_id(bos))]
         )
     return made
+
+
+def control_ids(settings: corpus.Tokenizer) -> tuple[int, int]:
+    """Ids of bos and eos: control tokens have those from 0 on, in the recipe's order.
+
+    Raises: RecipeError: bos or eos is not special.
+    """
+    for key in ("bos", "eos"):
+        if getattr(settings, key) not in settings.special:
+            raise RecipeError(
+                f"{getattr(settings, key)!r} is not special",
+                where=f"$.data.tokenizer.{key}",
+                cure="Add it to $.data.tokenizer.special",
+            )
+    return settings.special.index(settings.bos), settings.special.index(settings.eos)
 
 
 def _cutter(settings: corpus.Tokenizer) -> pre_tokenizers.PreTokenizer:

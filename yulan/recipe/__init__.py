@@ -11,7 +11,7 @@ from typing import Any
 from yulan import digest
 from yulan.errors import RecipeError
 from yulan.layout import recipe_file
-from yulan.mix import Mix, load_mix
+from yulan.mix import Group, Mix, load_mix, read_list
 from yulan.recipe.corpus import Data
 from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
@@ -167,6 +167,22 @@ class Book:
 
     def mix(self, phase: str) -> Mix:
         return self.mixes[self.recipe.phase(phase).mix]
+
+    def token_files(self, folder: Path) -> tuple[Group, ...]:
+        """The lists of tokenised sources, each file once: those of the path to the first final, phase by phase, then the others'.
+
+        `folder` is the recipe's. Raises: IntegrityError: a list is not the one of its mix.
+        """
+        seen: set[str] = set()
+        groups = []
+        for phase in dict.fromkeys((*self.recipe.path(self.recipe.leaves()[0]), *self.recipe.phases)):
+            listed = self.mix(phase).files
+            for group in read_list(folder, listed) if listed is not None else ():
+                fresh = tuple(p for p, name in zip(group.paths, group.published, strict=True) if name not in seen)
+                if self.sources.sources[group.source].tokenised and fresh:
+                    seen.update(group.published)
+                    groups.append(Group(source=group.source, tokens=group.tokens * len(fresh) // len(group.paths), paths=fresh))
+        return tuple(groups)
 
 
 def load_recipe(root: Path, name: str) -> Book:

@@ -16,13 +16,14 @@ from typing import Any
 
 from yulan import digest, files
 from yulan.errors import DataError
-from yulan.mix import FileList, Group, Intent, Mix, Part, Request, list_text, mix_text
+from yulan.mix import PREFIX, FileList, Group, Intent, Mix, Part, Request, list_text, mix_text
+from yulan.recipe.sources import TOKENS
 from yulan.schema import check, plain
 
-PREFIX = "input_ids/"
-"""Before a source's name in the path of each of its token files; the lists leave both out."""
 UNKNOWN = "unknown"
 HUB = re.compile(r"https://huggingface\.co/datasets/([A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+)(?:\?.*)?")
+COLUMN = "input_ids"
+"""Of each token file: a list of ids a row (`pretrain/preprocess/tokenize/split_data.py` of the same commit)."""
 WRITTEN = "# Written by pipelines/import_mixes.py from the authors' tables; import again, do not edit.\n"
 
 
@@ -42,6 +43,8 @@ class Tables:
     """prefix, family, language, dataset: our reading of the sources' names; the longest prefix of a name counts."""
     benchmarks: Path
     """benchmark, hub."""
+    repo: str
+    """OWNER/NAME of the data set that the authors say holds their token files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,7 +188,9 @@ def _sources_text(sources: Sequence[str], tables: Tables) -> str:
     lines = [WRITTEN, "packages: {}\n\n", "sources:\n"]
     for source, origin in origins(sources, tables).items():
         about = {"family": origin.family, "language": origin.language, "licence": UNKNOWN, "attribution": origin.attribution}
-        where: dict[str, Any] = {"hub": origin.hub, "package": None, "reader": "none", "options": {}, "paths": [], "exclude": []}
+        options = {"repo": tables.repo, "column": COLUMN}
+        where: dict[str, Any] = {"hub": origin.hub, "package": None, "reader": TOKENS, "options": options}
+        where |= {"paths": [], "exclude": []}
         lines.append(f"  {source}: {json.dumps(about | where, ensure_ascii=False)}\n")
     lines.append("\nbenchmarks:\n")
     for row in _rows(tables.benchmarks):

@@ -7,6 +7,9 @@ from pathlib import Path
 from yulan.errors import RecipeError
 from yulan.schema import Scalar, check, load_yaml, structure, suggest
 
+TOKENS = "tokens"
+"""The reader of a source that was published as token files: its mixes list them, and it has no text."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Package:
@@ -50,6 +53,11 @@ class Source:
     def synthetic(self) -> bool:
         """Made by `synthesize`: neither published by others nor in a package."""
         return self.package is None and self.hub is None
+
+    @property
+    def tokenised(self) -> bool:
+        """Published as token files, of which the option `repo` names the data set and `column` the lists of ids."""
+        return self.reader == TOKENS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +106,14 @@ class Sources:
                     where=f"$.benchmarks.{name}",
                     cure="Name one, the other is null",
                 )
+        for name, source in self.sources.items():
+            told = {type(source.options.get(option)) for option in ("repo", "column")}
+            if source.tokenised and (source.package is not None or told != {str}):
+                raise RecipeError(
+                    "token files lie in no package, and their options are repo and column",
+                    where=f"$.sources.{name}",
+                    cure="Write package: null, options: {repo: OWNER/NAME, column: input_ids}",
+                )
         twins = {name.lower(): name for name in self.sources}
         for name in self.sources:
             # Sources become folders, and some file systems know no case.
@@ -105,6 +121,11 @@ class Sources:
                 raise RecipeError(
                     f"{name} and {twins[name.lower()]} differ in case only", where=f"$.sources.{name}", cure="Rename one of them"
                 )
+
+    @property
+    def textless(self) -> bool:
+        """Whether every source is token files, so that there is no text to work on."""
+        return all(source.tokenised for source in self.sources.values())
 
     def require_generator(self) -> Generator:
         """Raises: RecipeError: there is none."""

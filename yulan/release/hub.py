@@ -1,6 +1,6 @@
 """The only road to a hub: what of the client we use, and its refusals as errors that say what to do."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,16 @@ from yulan.release.names import Repo
 BATCH_FILES, BATCH_BYTES = 64, 5 << 30
 """Most of one upload call: what is sent again if it fails."""
 BLOCK = 1 << 20
+PATHS = 500
+"""Names that are asked for at once."""
 
 
 class StaleHead(Exception):
     """Somebody committed since the head was read, or our own commit's answer was lost."""
+
+
+class Refused(HubError):
+    """The hub is there and says no: nothing of that name, or not for this token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,11 +90,16 @@ class Hub:
     def tree(self, repo: Repo, commit: str) -> dict[str, Remote]:
         with self._told(repo, commit):
             entries = list(self.api.list_repo_tree(repo.id, recursive=True, revision=commit, repo_type=repo.kind))
-        return {
-            e.path: Remote(size=e.size, sha256=e.lfs.sha256 if e.lfs else None, blob=e.blob_id)
-            for e in entries
-            if isinstance(e, RepoFile)
-        }
+        return remotes(entries)
+
+    def find(self, repo: Repo, commit: str, names: Sequence[str]) -> dict[str, Remote]:
+        """Those of the named files that a commit has; the whole tree of a large repository is not asked for."""
+        found: dict[str, Remote] = {}
+        with self._told(repo, commit):
+            for start in range(0, len(names), PATHS):
+                some = list(names[start : start + PATHS])
+                found |= remotes(self.api.get_paths_info(repo.id, some, revision=commit, repo_type=repo.kind))
+        return found
 
     def branch(self, repo: Repo, name: str) -> None:
         """A branch without files. Where the hub ignores `emptyBranch`, it starts at the repository's first commit,
@@ -219,7 +230,17 @@ class Hub:
         default = (f"the hub answered {status}", "Run the same command again; what was sent is not sent twice")
         sentence, cure = told.get(status, default)
         said = error.server_message or error.response.headers.get("X-Error-Message")
-        return HubError(sentence, where=place, cure=cure, evidence=[said] if said else [])
+        kind = Refused if status in {401, 403, 404} else HubError
+        return kind(sentence, where=place, cure=cure, evidence=[said] if said else [])
+
+
+def remotes(entries: Iterable[object]) -> dict[str, Remote]:
+    """The files among a tree's entries."""
+    return {
+        e.path: Remote(size=e.size, sha256=e.lfs.sha256 if e.lfs else None, blob=e.blob_id)
+        for e in entries
+        if isinstance(e, RepoFile)
+    }
 
 
 def batches(operations: list[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:

@@ -1,15 +1,16 @@
 """Fetch one revision of a release. A folder is absent, `.partial`, or verified; a rerun goes on where it stopped."""
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from yulan import digest, files, manifest
 from yulan.errors import HubError, IntegrityError, StateError
 from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
+from yulan.release.bring import bring
 from yulan.release.folder import ALIEN, CARD, RECORDS, Checked, check, expected
 from yulan.release.hub import Hub, Remote
 from yulan.release.names import MAIN, Address, Part, Repo
@@ -142,37 +143,7 @@ def _fetch(hub: Hub, found: Offer, name: str, file: File, path: Path) -> int:
     """
     if path.is_file() and path.stat().st_size == file.size and digest.of_file(path) == file.sha256:
         return 0
-    files.remove(path)
-    with files.open_rest(path) as out:
-        start = out.tell()
-        got = digest.of_parts(_blocks(hub, found, name, file.size, out))
-        if out.tell() < file.size:
-            raise HubError(
-                "the hub ended in the middle of a file",
-                where=f"{found.repo}/{name}",
-                cure="Run the same command again; it goes on there",
-            )
-        if got != file.sha256:
-            files.remove(Path(out.name))
-            cure = "Pull again; if it stays so, do not use this hub"
-            raise HubError("the hub sent other bytes than the manifest lists", where=f"{found.repo}/{name}", cure=cure)
-    return file.size - start
-
-
-def _blocks(hub: Hub, found: Offer, name: str, size: int, out: IO[bytes]) -> Iterator[bytes]:
-    """What an earlier try left, then the rest as it comes; never more than was listed."""
-    start = out.tell()
-    out.seek(0)
-    while block := out.read(digest.BLOCK):
-        yield block
-    if start >= size:
-        return
-    for block in hub.read(found.repo, found.commit, name, start):
-        start += len(block)
-        if start > size:
-            return
-        out.write(block)
-        yield block
+    return bring(hub, found.repo, found.commit, name, Remote(size=file.size, sha256=file.sha256, blob=""), path)
 
 
 def _sweep(partial: Path, found: Offer) -> None:

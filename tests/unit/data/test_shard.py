@@ -175,3 +175,27 @@ def test_a_shard_of_a_wrong_size_is_named(tmp_path: Path, data: bytes, what: str
     (tmp_path / "x.bin").write_bytes(data)
     with pytest.raises(IntegrityError, match=what):
         shard.map_tokens(tmp_path / "x.bin", "uint16")
+
+
+def test_the_table_of_documents_is_written_as_it_comes_and_as_if_at_once(
+    tmp_path: Path, byte_codec: Codec, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(shard, "GROUP", 16)
+    monkeypatch.setattr(documents, "ROWS", 7)
+    put(tmp_path / "text", "a", sentences(11, 40))
+    shard.write_shards(tmp_path / "text", byte_codec, SETTINGS, tmp_path / "out", wanted=())
+    path = tmp_path / "out/a/train/documents.parquet"
+    table = pq.read_table(path)
+    assert [pq.ParquetFile(path).metadata.row_group(i).num_rows for i in range(3)] == [16, 16, 8]
+    pq.write_table(table, tmp_path / "once.parquet", row_group_size=16, compression="zstd")
+    assert path.read_bytes() == (tmp_path / "once.parquet").read_bytes()
+    ends = table["start"].to_numpy() + table["length"].to_numpy()
+    assert table["start"].to_pylist() == [0, *ends[:-1].tolist()]
+
+
+def test_a_source_that_cannot_be_written_leaves_no_table(tmp_path: Path, byte_codec: Codec):
+    put(tmp_path / "text", "a", ["hi"])
+    codec = dataclasses.replace(byte_codec, vocab_size=50)
+    with pytest.raises(DataError):
+        shard.write_shards(tmp_path / "text", codec, SETTINGS, tmp_path / "out", wanted=())
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -49,7 +49,7 @@ def tables(folder: Path, rows: Rows) -> Tables:
         csv.writer(text).writerows(table)
         data = text.getvalue().encode()
         paths[name].write_bytes(gzip.compress(data) if name == "files" else data)
-    return Tables(**paths)
+    return Tables(**paths, repo="some/tokens")
 
 
 def test_what_was_asked_for_stands_apart_from_what_was_given(tmp_path: Path, rows: Rows):
@@ -86,6 +86,8 @@ def test_a_source_has_a_dataset_only_if_the_authors_name_one(tmp_path: Path, row
         "web/gone": ("some/web-a", "web"),
     }
     assert {each.licence for each in sources.sources.values()} == {"unknown"}
+    assert sources.textless
+    assert {tuple(each.options.values()) for each in sources.sources.values()} == {("some/tokens", "input_ids")}
     assert sources.benchmarks["quiz"].hub == "some/quiz"
 
 

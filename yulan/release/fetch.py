@@ -1,0 +1,166 @@
+"""Bring a slice of a phase's token files from the data sets that hold them, or say which are not to be had."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from yulan import digest, files
+from yulan.data.slice import Piece
+from yulan.data.token_files import declared
+from yulan.manifest import require_safe
+from yulan.mix import PREFIX
+from yulan.recipe.sources import Source
+from yulan.release.bring import bring
+from yulan.release.hub import Hub, Refused, Remote
+from yulan.release.names import Repo
+from yulan.release.slice import Absent, Found, Slice, slice_folder, write_slice
+
+THREADS = 8
+TAIL, LONGEST = 1 << 16, 1 << 24
+"""Bytes at a file's end that are asked for to read its footer, and of the longest footer that is read."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where the files of one source may lie."""
+
+    repo: str
+    revision: str
+    prefix: str
+    """Before the source's name in a file's path there."""
+    column: str
+
+
+def place_of(source: Source, repo: str | None, prefix: str) -> Place | None:
+    """What the recipe says of a source, or the data set named instead of it; None: neither names one."""
+    told = repo or (str(source.options["repo"]) if source.tokenised else None)
+    if told is None:
+        return None
+    name, _, revision = told.partition("@")
+    return Place(repo=name, revision=revision or "main", prefix=prefix, column=str(source.options.get("column", "input_ids")))
+
+
+def survey(hub: Hub, pieces: Sequence[Piece], places: Mapping[str, Place | None]) -> tuple[tuple[Found, ...], tuple[Absent, ...]]:
+    """Which files of the pieces are to be had, where, and how large they are; only the ends of files are read.
+
+    Raises: HubError: the hub does not answer.
+    """
+    asked = [(piece.source, f"{PREFIX}{piece.source}{path}", path) for piece in pieces for path in piece.paths]
+    require_safe([path for _, path, _ in asked], Path(PREFIX))
+    there, refusals = _look(hub, asked, places)
+    with ThreadPoolExecutor(THREADS) as pool:
+        rows = list(pool.map(lambda row: _measure(hub, row, places[row[0]], there, refusals), asked))
+    found = tuple(row for row in rows if isinstance(row, Found))
+    return found, tuple(row for row in rows if isinstance(row, Absent))
+
+
+Asked = tuple[str, str, str]
+"""A source, the published path of a file of it, and what of it stands behind the source's name."""
+
+
+def _look(
+    hub: Hub, asked: Sequence[Asked], places: Mapping[str, Place | None]
+) -> tuple[dict[tuple[str, str], tuple[str, Remote]], dict[str, str]]:
+    """By data set and path there: the commit and the file. And the data sets that were refused, with the reason."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for source, _, rest in asked:
+        if (place := places[source]) is not None:
+            names.setdefault((place.repo, place.revision), []).append(f"{place.prefix}{source}{rest}")
+    there: dict[tuple[str, str], tuple[str, Remote]] = {}
+    refusals = {}
+    for (name, revision), wanted in names.items():
+        repo = Repo(id=name, part="data")
+        try:
+            commit = hub.commit_of(repo, revision)
+            there |= {(name, path): (commit, remote) for path, remote in hub.find(repo, commit, wanted).items()}
+        except Refused as error:
+            refusals[name] = f"{repo}: {error.what}"
+    return there, refusals
+
+
+def _measure(
+    hub: Hub,
+    row: Asked,
+    place: Place | None,
+    there: Mapping[tuple[str, str], tuple[str, Remote]],
+    refusals: Mapping[str, str],
+) -> Found | Absent:
+    source, path, rest = row
+
+    def absent(reason: str) -> Absent:
+        return Absent(source=source, path=path, reason=reason)
+
+    if place is None:
+        return absent("the recipe names no data set that holds it")
+    if place.repo in refusals:
+        return absent(refusals[place.repo])
+    name = f"{place.prefix}{source}{rest}"
+    if (place.repo, name) not in there:
+        return absent(f"datasets/{place.repo} has no such file")
+    commit, remote = there[place.repo, name]
+    metadata = _footer(hub, Repo(id=place.repo, part="data"), commit, name, remote.size)
+    if metadata is None:
+        return absent(f"what datasets/{place.repo} has is not Parquet")
+    return Found(
+        source=source,
+        path=path,
+        repo=place.repo,
+        commit=commit,
+        name=name,
+        size=remote.size,
+        sha256=remote.sha256,
+        blob=remote.blob,
+        rows=metadata.num_rows,
+        tokens=declared(metadata, place.column),
+    )
+
+
+def _footer(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> pq.FileMetaData | None:
+    """A Parquet file's footer, of which the last bytes tell the length."""
+    length = TAIL
+    for _ in range(2):
+        tail = b"".join(hub.read(repo, commit, name, max(0, size - length)))[-length:]
+        told = int.from_bytes(tail[-8:-4], "little") + 8
+        if told <= len(tail) or told > min(size, LONGEST):
+            break
+        length = told
+    try:
+        return pq.read_metadata(pa.BufferReader(tail))
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def fetch(hub: Hub, made: Slice, target: Path, say: Say) -> int:
+    """Bring the files of a slice below `target` by their published paths, then write what it is made of.
+
+    Returns: bytes that came over the wire. Interrupted, the same call goes on where it stopped.
+    Raises: HubError: the hub fails or sends other bytes; ResourceError: they do not fit on the disk; StateError: another
+    process fetches into the same folder.
+    """
+    handle = files.lock(target / ".lock")
+    try:
+        missing = [file for file in made.files if not _is_there(file, target)]
+        files.require_space(target, sum(file.size for file in missing))
+        fetched = done = 0
+        for file in missing:
+            remote = Remote(size=file.size, sha256=file.sha256, blob=file.blob)
+            fetched += bring(hub, Repo(id=file.repo, part="data"), file.commit, file.name, remote, target / file.path)
+            done += file.size
+            say(f"{file.path}: {done:,} of {sum(each.size for each in missing):,} bytes")
+        write_slice(made, slice_folder(target, made))
+    finally:
+        os.close(handle)
+    return fetched
+
+
+def _is_there(file: Found, target: Path) -> bool:
+    path = target / file.path
+    if not path.is_file() or path.stat().st_size != file.size:
+        return False
+    return digest.of_file(path) == file.sha256 if file.sha256 else digest.git_blob(path.read_bytes()) == file.blob
