@@ -1,0 +1,127 @@
+"""`yulan data seen DOC|TEXT`."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from yulan.cli.data.where import Where
+    from yulan.data.index.read import Answer, Leaf
+    from yulan.data.index.seen import Published
+
+FORMS = {
+    "id": "asked by its id",
+    "raw": "asked by its raw text",
+    "cleaned": "asked by its text after cleaning",
+    "twin": "asked by a copy that was dropped in its favour",
+}
+
+
+@click.command()
+@click.argument("what", metavar="DOC|TEXT")
+@click.option("--in", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="A pulled data repository.")
+@click.option("--proof", type=click.Path(dir_okay=False, path_type=Path), help="Write the proof there, for check_index.py.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of sentences.")
+def seen(what: str, folder: Path | None, proof: Path | None, as_json: bool) -> None:
+    """Every phase, step and position where a document was trained on, with its path to the root of the published index.
+
+    DOC: an id, 64 hex digits. TEXT: a whole document; @FILE reads it from a file, - from standard input.
+    """
+    from yulan import files
+    from yulan.cli.data.where import where
+    from yulan.data.index import seen as ask
+
+    here = where(folder)
+    source = ask.published(here.folder)
+    if re.fullmatch(r"[0-9a-f]{64}", what):
+        answer = source.index.ask(what, "id")
+    elif re.fullmatch(r"[0-9A-Fa-f]{16,}", what):
+        raise click.BadParameter("an id has 64 digits of 0-9a-f; give a text of such digits as @FILE")
+    else:
+        answer = ask.ask_text(source.index, _text(what))
+    lost = _fate(here, answer)
+    if proof is not None:
+        files.write_json(proof, ask.proof(answer, source))
+    if as_json:
+        click.echo(json.dumps(_object(answer, source, lost), ensure_ascii=False))
+    elif answer.leaf is not None:
+        _tell_yes(answer, answer.leaf, source)
+    else:
+        _tell_no(answer, source, lost)
+
+
+def _text(what: str) -> str:
+    """Line ends as they are: the digest of a text makes them alike, the text itself does not."""
+    if what == "-":
+        data = sys.stdin.buffer.read()
+    elif what.startswith("@"):
+        path = Path(what[1:])
+        if not path.is_file():
+            raise click.BadParameter(f"no such file to read a text from: {path}")
+        data = path.read_bytes()
+    else:
+        return what
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise click.BadParameter("the text is not UTF-8; documents are") from None
+
+
+def _fate(here: "Where", answer: "Answer") -> list[str]:
+    if answer.leaf is not None or here.layout is None:
+        return []
+    from yulan.data.index.fate import fate
+
+    return fate(here.layout, here.book, answer.asked)
+
+
+def _tell_yes(answer: "Answer", leaf: "Leaf", source: "Published") -> None:
+    content = leaf.content
+    click.echo(f"document {leaf.id}, {FORMS[answer.form]}")
+    for copy in content["copies"]:
+        same = "as it came" if copy["text"] == leaf.id else f"cleaned, sha256 of the text {copy['text']}"
+        click.echo(f"trained on from {copy['source']}, {copy['tokens']:,} ids with its end, {same}")
+        for at in copy["seen"]:
+            inputs = f"inputs {at['position']} to {at['position'] + at['length'] - 1}"
+            ids = f"ids {at['start']} to {at['start'] + at['length'] - 1} of it"
+            click.echo(
+                f"  {at['phase']:16} step {at['step']:8,}  micro-batch {at['micro']:3}  row {at['row']:8,}  {inputs}: {ids}"
+            )
+    for twin in content["twins"]:
+        click.echo(f"a copy of it was dropped: {twin}")
+    click.echo(f"leaf {leaf.number:,} of the {_anchor(source)}; {len(leaf.path)} hashes lead there")
+
+
+def _tell_no(answer: "Answer", source: "Published", lost: list[str]) -> None:
+    click.echo(f"{answer.asked} is not in the {_anchor(source)}")
+    for leaf in answer.neighbours:
+        click.echo(f"  {'before' if leaf.id < answer.asked else 'after':6} {leaf.id}, leaf {leaf.number:,}")
+    for line in lost:
+        click.echo(f"  {line}")
+
+
+def _anchor(source: "Published") -> str:
+    header = source.index.header
+    pinned = f"root {header.root}, in {source.manifest.name} {source.manifest.digest}"
+    return f"published index of {header.documents:,} documents, {pinned}"
+
+
+def _object(answer: "Answer", source: "Published", lost: list[str]) -> dict[str, object]:
+    leaf, header = answer.leaf, source.index.header
+    return {
+        "asked": answer.asked,
+        "form": answer.form,
+        "found": leaf is not None,
+        "document": leaf.content if leaf is not None else None,
+        "leaf": leaf.number if leaf is not None else None,
+        "path": list(leaf.path) if leaf is not None else None,
+        "neighbours": [{"leaf": each.number, "id": each.id} for each in answer.neighbours],
+        "lost": lost,
+        "documents": header.documents,
+        "root": header.root,
+        "manifest": source.manifest.digest,
+    }
