@@ -21,7 +21,7 @@ CLASSES = {
     "drops": "yulan.data.drops:Drops",
     "evaluation": "yulan.evaluate.result:Evaluation",
     "families": "yulan.data.synthesize:Families",
-    "index": "yulan.data.index.write:Header",
+    "index": "yulan.data.index.header:Header",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",
     "own": "yulan.data.own.write:Own",

@@ -42,7 +42,9 @@ def seen(what: str, folder: Path | None, proof: Path | None, as_json: bool) -> N
     elif re.fullmatch(r"[0-9A-Fa-f]{16,}", what):
         raise click.BadParameter("an id has 64 digits of 0-9a-f; give a text of such digits as @FILE")
     else:
-        answer = ask.ask_text(source.index, _text(what))
+        from yulan.data.index.text import ask_text
+
+        answer = ask_text(source.index, _text(what))
     lost = _fate(here, answer)
     if proof is not None:
         files.write_json(proof, ask.proof(answer, source))

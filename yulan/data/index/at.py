@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from yulan import manifest
+from yulan.data.index.header import Stretch
 from yulan.data.index.places import Documents, Table, Windows, documents_of
 from yulan.data.index.seen import published
-from yulan.data.index.write import Stretch, stretch
+from yulan.data.index.write import stretch
 from yulan.data.order import Order
 from yulan.data.shard import DOCUMENTS, INDEX, Shards, Stream, read_shards
 from yulan.data.tokenizer import Codec
@@ -102,7 +103,8 @@ class Phase:
         turn = {row: number for number, row in enumerate(rows.tolist())}
         found = []
         for each in self.windows.places(rows, self.documents):
-            names = each.table.ids.take(each.document).to_pylist()
+            # Not by `take`: it would import pandas, which takes longer than all the rest.
+            names = [each.table.ids[number].as_py() for number in each.document.tolist()]
             numbers = (each.row, each.position, each.start, each.length, each.table.starts[each.document] + each.start)
             for name, row, *rest in zip(names, *(column.tolist() for column in numbers), strict=True):
                 position, start, length, offset = rest

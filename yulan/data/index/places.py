@@ -165,10 +165,20 @@ def documents_of(path: Path, low: int, high: int, source: str | None = None) -> 
         while len(chosen) > 1 and chosen[1][0] <= low:
             del chosen[0]
         table = file.read_row_groups([group for _, group in chosen], columns=columns)
-    except (pa.ArrowException, OSError, KeyError, AttributeError) as error:
+        if table.schema.field("start").type != pa.uint64() or table.schema.field("length").type != pa.uint32():
+            raise TypeError("other columns")
+    except (pa.ArrowException, OSError, KeyError, AttributeError, TypeError) as error:
         what = f"not a table of documents ({error.__class__.__name__})"
         raise DataError(what, where=path, cure="Build the shards again") from None
     if source:
         table = table.filter(pc.equal(table["source"], source))
-    starts, lengths = (table[name].to_numpy().astype(np.int64) for name in ("start", "length"))
+    starts, lengths = _numbers(table["start"], np.dtype("<u8")), _numbers(table["length"], np.dtype("<u4"))
     return Table(ids=table["id"].combine_chunks(), starts=starts, lengths=lengths)
+
+
+def _numbers(column: pa.ChunkedArray, kind: np.dtype[Any]) -> Ints:
+    # From the buffers: `to_numpy` imports pandas, which takes longer than to answer.
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], kind, len(chunk), chunk.offset * kind.itemsize) for chunk in column.chunks if len(chunk)
+    ]
+    return np.concatenate([np.empty(0, np.int64), *(chunk.astype(np.int64) for chunk in chunks)])

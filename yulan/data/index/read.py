@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from yulan.data.index import tree
-from yulan.data.index.write import FORMS, HEADER, LEAVES, OFFSETS, TREE, Header
+from yulan.data.index.header import FORMS, HEADER, LEAVES, OFFSETS, TREE, Header
 from yulan.errors import DataError, IntegrityError
 from yulan.schema import check, load_json, structure
 

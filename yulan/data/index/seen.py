@@ -1,13 +1,12 @@
-"""One question to the index: what was asked, in which form it was found, and the proof that another can check alone."""
+"""An index with what pins it, and the proof of an answer that another can check alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from yulan import digest, manifest
-from yulan.data.clean import CODE, MANY, repair
+from yulan.data.index.header import HEADER
 from yulan.data.index.read import Answer, Index
-from yulan.data.index.write import HEADER
 from yulan.errors import IntegrityError, StateError
 from yulan.layout import MANIFEST, Place
 from yulan.manifest import Manifest
@@ -41,18 +40,6 @@ def published(folder: Path) -> Published:
         cure = "Restore it with: dvc checkout, or pull the release again"
         raise IntegrityError(f"{HEADER} is not the one of its manifest", where=folder, cure=cure)
     return Published(index=Index(data), manifest=found)
-
-
-def ask_text(index: Index, text: str) -> Answer:
-    """Look for a whole document: as it is, then as what cleaning makes of it."""
-    found = index.ask(digest.of_text(text), "raw")
-    if found.leaf is not None:
-        return found
-    for language in (MANY, CODE):
-        other = index.ask(digest.of_text(repair(text, language)), "cleaned")
-        if other.leaf is not None:
-            return other
-    return found
 
 
 def proof(answer: Answer, source: Published) -> dict[str, Any]:

@@ -14,52 +14,14 @@ import pyarrow.parquet as pq
 from yulan import digest, files
 from yulan.data.documents import is_held_out, read_documents
 from yulan.data.index import tree
+from yulan.data.index.header import FORMS, HEADER, LEAVES, OFFSETS, TREE, Header, Stretch
 from yulan.data.index.places import Places, Table, Windows, documents_of
-from yulan.data.order import Order, order_key
-from yulan.data.pack import Ints
 from yulan.data.shard import DOCUMENTS, read_shards
 from yulan.errors import DataError
 from yulan.recipe import Recipe
 from yulan.schema import plain
 
-HEADER, LEAVES, OFFSETS, TREE, FORMS = "index.json", "leaves.bin", "offsets.bin", "tree.bin", "forms.bin"
 EVERYTHING = 1 << 62
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Stretch:
-    """A phase as the index counts it."""
-
-    mix: str
-    """Content digest of the mix's manifest; with the seed it is the order."""
-    before: int
-    """Steps of the path before the phase."""
-    windows: int
-    context: int
-    batch: int
-    """Windows in a step."""
-    grid: int
-    """Micro-batches in a step."""
-
-    def order(self, seed: int) -> Order:
-        return Order(windows=self.windows, key=order_key(self.mix, seed))
-
-    def when(self, index: Ints) -> tuple[Ints, Ints]:
-        """Global step, from 1, and micro-batch of windows by their place in the order."""
-        return self.before + index // self.batch + 1, index % self.batch // (self.batch // self.grid)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Header:
-    """index.json."""
-
-    format: int
-    documents: int
-    """Leaves."""
-    root: str
-    """Of the tree over them."""
-    seed: int
-    phases: Mapping[str, Stretch]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,8 @@ from yulan.data.clean import repair
 from yulan.data.index.at import Phase
 from yulan.data.index.fate import fate
 from yulan.data.index.read import Index
-from yulan.data.index.seen import ask_text, published
+from yulan.data.index.seen import published
+from yulan.data.index.text import ask_text
 from yulan.data.order import Order, order_key
 from yulan.data.pack import Pack
 from yulan.data.shard import Stream, read_shards

@@ -80,6 +80,9 @@ def test_a_stretch_without_a_document_is_refused(clone: Clone, mix: Path):
 
 def test_a_table_of_documents_that_is_none_is_refused(tmp_path: Path):
     files.write_text(tmp_path / "documents.parquet", "no table")
+    pq.write_table(pa.table({"id": ["a"], "start": ["0"], "length": [1]}), tmp_path / "texts.parquet")
+    with pytest.raises(DataError, match=r"not a table of documents \(TypeError\)"):
+        documents_of(tmp_path / "texts.parquet", 0, 9)
     with pytest.raises(DataError, match=r"not a table of documents .*Build the shards again"):
         documents_of(tmp_path / "documents.parquet", 0, 9)
 
