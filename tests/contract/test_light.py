@@ -58,6 +58,9 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("verify", "--help"),
         ("checkpoint", "list", "--help"),
         ("replay", "--help"),
+        ("data", "--help"),
+        ("data", "at", "--help"),
+        ("data", "seen", "--help"),
     ],
     ids=" ".join,
 )

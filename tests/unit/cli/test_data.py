@@ -58,6 +58,37 @@ def test_seen_says_every_place_and_what_it_rests_on(here: Clone):
     assert manifest.read(here.layout.stage("index").manifest).digest in done.stdout
 
 
+def test_a_place_whose_step_updated_nothing_is_marked(here: Clone):
+    from yulan.manifest import Determinism
+    from yulan.schema import plain
+    from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State
+
+    place = told("seen", ID)["document"]["copies"][0]["seen"][0]
+    state = State(
+        format=1,
+        recipe="nano",
+        keys={},
+        global_step=24,
+        phase_step=24,
+        tokens=1,
+        cursor=Cursor(phase=place["phase"], windows=1),
+        skipped=(place["step"],),
+        adam_step=1,
+        lr=0.01,
+        rng="00",
+        chain=Chain(metrics=GENESIS, replay=GENESIS),
+        trajectory="EXACT",
+        fresh_optimizer=False,
+        determinism=Determinism(isa="test", threads=1, ranks=1, torch="0", zero=1, precision="fp32", attention="sdpa"),
+    )
+    folder = here.layout.stage("train", place["phase"]).data / "checkpoints" / "step-000024"
+    files.write_json(folder / "state.json", plain(state))
+    files.write_json(folder / MANIFEST, {})
+    assert told("seen", ID)["skipped"] == [{"phase": place["phase"], "step": place["step"]}]
+    assert say("seen", ID).stdout.count("but the step's update was skipped") == 1
+    files.remove(folder.parent.parent.parent)
+
+
 def test_seen_takes_a_text_from_the_line_a_file_or_standard_input(here: Clone, tmp_path: Path):
     files.write_bytes(tmp_path / "text", SPACED.encode())
     assert told("seen", COPIED)["form"] == "raw"

@@ -45,13 +45,13 @@ def seen(what: str, folder: Path | None, proof: Path | None, as_json: bool) -> N
         from yulan.data.index.text import ask_text
 
         answer = ask_text(source.index, _text(what))
-    lost = _fate(here, answer)
+    lost, skipped = _fate(here, answer), _skipped(here, answer)
     if proof is not None:
         files.write_json(proof, ask.proof(answer, source))
     if as_json:
-        click.echo(json.dumps(_object(answer, source, lost), ensure_ascii=False))
+        click.echo(json.dumps(_object(answer, source, lost, skipped), ensure_ascii=False))
     elif answer.leaf is not None:
-        _tell_yes(answer, answer.leaf, source)
+        _tell_yes(answer, answer.leaf, source, skipped)
     else:
         _tell_no(answer, source, lost)
 
@@ -81,7 +81,23 @@ def _fate(here: "Where", answer: "Answer") -> list[str]:
     return fate(here.layout, here.book, answer.asked)
 
 
-def _tell_yes(answer: "Answer", leaf: "Leaf", source: "Published") -> None:
+def _skipped(here: "Where", answer: "Answer") -> set[tuple[str, int]]:
+    """Phase and step of the places whose step updated nothing, as the clone's last checkpoint of the phase has it."""
+    if answer.leaf is None or here.layout is None:
+        return set()
+    from yulan.train.checkpoint.scan import step_name, steps_in
+    from yulan.train.checkpoint.state import read_state
+
+    found = set()
+    places = {(at["phase"], at["step"]) for copy in answer.leaf.content["copies"] for at in copy["seen"]}
+    for phase in sorted({phase for phase, _ in places}):
+        folder = here.layout.stage("train", phase).data / "checkpoints"
+        steps = steps_in(folder) if folder.is_dir() else []
+        found |= {(phase, step) for step in read_state(folder / step_name(steps[-1])).skipped} if steps else set()
+    return places & found
+
+
+def _tell_yes(answer: "Answer", leaf: "Leaf", source: "Published", skipped: set[tuple[str, int]]) -> None:
     content = leaf.content
     click.echo(f"document {leaf.id}, {FORMS[answer.form]}")
     for copy in content["copies"]:
@@ -90,9 +106,9 @@ def _tell_yes(answer: "Answer", leaf: "Leaf", source: "Published") -> None:
         for at in copy["seen"]:
             inputs = f"inputs {at['position']} to {at['position'] + at['length'] - 1}"
             ids = f"ids {at['start']} to {at['start'] + at['length'] - 1} of it"
-            click.echo(
-                f"  {at['phase']:16} step {at['step']:8,}  micro-batch {at['micro']:3}  row {at['row']:8,}  {inputs}: {ids}"
-            )
+            step = f"{at['phase']:16} step {at['step']:8,}  micro-batch {at['micro']:3}  row {at['row']:8,}"
+            note = ", but the step's update was skipped" if (at["phase"], at["step"]) in skipped else ""
+            click.echo(f"  {step}  {inputs}: {ids}{note}")
     for twin in content["twins"]:
         click.echo(f"a copy of it was dropped: {twin}")
     click.echo(f"leaf {leaf.number:,} of the {_anchor(source)}; {len(leaf.path)} hashes lead there")
@@ -112,7 +128,7 @@ def _anchor(source: "Published") -> str:
     return f"published index of {header.documents:,} documents, {pinned}"
 
 
-def _object(answer: "Answer", source: "Published", lost: list[str]) -> dict[str, object]:
+def _object(answer: "Answer", source: "Published", lost: list[str], skipped: set[tuple[str, int]]) -> dict[str, object]:
     leaf, header = answer.leaf, source.index.header
     return {
         "asked": answer.asked,
@@ -123,6 +139,7 @@ def _object(answer: "Answer", source: "Published", lost: list[str]) -> dict[str,
         "path": list(leaf.path) if leaf is not None else None,
         "neighbours": [{"leaf": each.number, "id": each.id} for each in answer.neighbours],
         "lost": lost,
+        "skipped": [{"phase": phase, "step": step} for phase, step in sorted(skipped)],
         "documents": header.documents,
         "root": header.root,
         "manifest": source.manifest.digest,
