@@ -37,6 +37,7 @@ CLASSES = {
     "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",
     "sources": "yulan.recipe.sources:Sources",
+    "spans": "yulan.data.index.spans:Header",
     "state": "yulan.train.checkpoint.state:State",
     "tensors": "yulan.train.checkpoint.state:TensorTable",
     "verdict": "yulan.release.verdict:Verdict",

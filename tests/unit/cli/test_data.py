@@ -97,6 +97,24 @@ def test_seen_takes_a_text_from_the_line_a_file_or_standard_input(here: Clone, t
     assert f"a copy of it was dropped: {digest.of_text(COPY)}" in say("seen", COPIED).stdout
 
 
+def test_a_span_of_a_document_is_found_once_spans_are_indexed(here: Clone, tmp_path: Path):
+    document = max((text for source, text in here.raw().values() if source == "code/networkx"), key=len)
+    text = document[3:-3]
+    assert told("seen", text)["lost"] == ["spans: there is no index of spans. Build it with: yulan data spans"]
+    assert "2 sources" in say("spans").stdout
+    found = told("seen", text)
+    (span,) = found["spans"]
+    assert (found["found"], found["form"], span["document"]) == (True, "span", digest.of_text(document))
+    assert {place["phase"] for place in span["seen"]} <= set(here.book.recipe.phases)
+    shown = say("seen", text, "--proof", str(tmp_path / "proof.json"))
+    assert f"document {span['document']} of code/networkx" in shown.stdout
+    assert shown.stdout.count(" step ") == len(span["seen"])
+    words = [sys.executable, "-I", "-S", str(HERE / "docs/formats/check_index.py"), str(tmp_path / "proof.json")]
+    assert subprocess.run(words, check=False, capture_output=True).returncode == 0
+    assert "too short to look for" in told("seen", "a few words")["lost"][0]
+    files.remove(here.layout.spans)
+
+
 def test_a_no_has_two_neighbours_and_never_says_not_trained_on(here: Clone):
     done = say("seen", SHORT)
     assert done.exit_code == 0
@@ -211,6 +229,7 @@ def test_a_pulled_data_repository_answers_the_same_without_text(here: Clone, tmp
         found = told("at", phase, "--step", "33", "--in", str(folder))["passages"]
         assert found == [each | {"text": None} for each in passages]
     assert told("seen", ID, "--in", str(folder)) == known | {"manifest": manifest.read(folder / MANIFEST).digest}
+    assert told("seen", SHORT, "--in", str(folder))["lost"] == ["spans: they are looked for in a clone only"]
     assert say("seen", ID, "--in", str(folder), "--proof", str(tmp_path / "proof.json")).exit_code == 0
     words = [sys.executable, "-I", "-S", str(HERE / "docs/formats/check_index.py"), str(tmp_path / "proof.json")]
     assert subprocess.run([*words, manifest.read(folder / MANIFEST).digest], check=False, capture_output=True).returncode == 0

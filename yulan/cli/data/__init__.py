@@ -4,6 +4,7 @@ import click
 
 from yulan.cli.data.at import at
 from yulan.cli.data.seen import seen
+from yulan.cli.data.spans import spans
 
 
 @click.group()
@@ -11,5 +12,5 @@ def data() -> None:
     """Ask what a model was trained on, and when."""
 
 
-for command in (at, seen):
+for command in (at, seen, spans):
     data.add_command(command)
