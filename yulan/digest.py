@@ -64,6 +64,16 @@ def same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode(), other.encode())
 
 
+def leaf(data: bytes) -> bytes:
+    """Hash of a Merkle tree's leaf (RFC 9162, 2.1.1), 32 bytes."""
+    return hashlib.sha256(b"\0" + data).digest()
+
+
+def node(left: bytes, right: bytes) -> bytes:
+    """Hash of an inner node; its own prefix, so that no leaf can pass for a node."""
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
 def running() -> "hashlib._Hash":
     """sha256 of what is written piece by piece: `update` it, then ask its `hexdigest`."""
     return hashlib.sha256()

@@ -123,6 +123,11 @@ class Layout:
         return self.root / ".cache" / "token-files"
 
     @property
+    def spans(self) -> Path:
+        """The optional index of spans of token text."""
+        return self.root / ".cache" / "spans" / self.recipe
+
+    @property
     def tracking(self) -> Path:
         """MLflow's SQLite store."""
         return self.root / ".mlflow" / "mlflow.db"

@@ -59,6 +59,9 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("checkpoint", "list", "--help"),
         ("replay", "--help"),
         ("data", "fetch", "--help"),
+        ("data", "--help"),
+        ("data", "at", "--help"),
+        ("data", "seen", "--help"),
     ],
     ids=" ".join,
 )

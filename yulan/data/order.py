@@ -51,12 +51,28 @@ class Order:
             found[outside] = self._permute(found[outside])
         return found.astype(np.int64)
 
-    def _permute(self, value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    def indices(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """When each row is trained on: the inverse of `rows`.
+
+        Raises: DataError: a row outside [0, windows).
+        """
+        if len(rows) and not (rows.min() >= 0 and rows.max() < self.windows):
+            raise DataError(f"row {int(rows.max())} is not one of {self.windows}", cure="Build the mix again")
+        found = self._permute(rows.astype(np.uint64), back=True)
+        while len(outside := np.flatnonzero(found >= self.windows)):
+            found[outside] = self._permute(found[outside], back=True)
+        return found.astype(np.int64)
+
+    def _permute(self, value: npt.NDArray[np.uint64], *, back: bool = False) -> npt.NDArray[np.uint64]:
         half = np.uint64(max(1, ((self.windows - 1).bit_length() + 1) // 2))
         mask = np.uint64((1 << int(half)) - 1)
         left, right = value >> half, value & mask
-        for key in self._keys[:ROUNDS]:
-            left, right = right, left ^ (_mix(right ^ key) & mask)
+        if back:
+            for key in self._keys[:ROUNDS][::-1]:
+                left, right = right ^ (_mix(left ^ key) & mask), left
+        else:
+            for key in self._keys[:ROUNDS]:
+                left, right = right, left ^ (_mix(right ^ key) & mask)
         return (left << half) | right
 
 

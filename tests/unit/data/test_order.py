@@ -79,3 +79,17 @@ def test_a_place_outside_the_phase_is_an_error(index: int):
     with pytest.raises(OrderExhausted, match=f"window {index} is asked for, the phase has 10. Stop at the last full step"):
         Order(windows=10, key="k")[index]
     assert issubclass(OrderExhausted, DataError)
+
+
+@given(st.integers(1, 1 << 45), st.text(max_size=8), st.data())
+def test_indices_are_the_inverse_of_rows(windows: int, key: str, data: st.DataObject):
+    order = Order(windows=windows, key=key)
+    indices = np.array(data.draw(st.lists(st.integers(0, windows - 1), max_size=20)), np.int64)
+    assert order.indices(order.rows(indices)).tolist() == indices.tolist()
+    assert order.rows(order.indices(indices)).tolist() == indices.tolist()
+
+
+@pytest.mark.parametrize("row", [-1, 10])
+def test_a_row_that_the_phase_does_not_have_is_an_error(row: int):
+    with pytest.raises(DataError, match=f"row {row} is not one of 10"):
+        Order(windows=10, key="k").indices(np.array([row]))

@@ -11,6 +11,8 @@ import yaml
 from tests.pipeline.clone import HERE, write_tiny
 from yulan import digest, files
 from yulan.data import tokenizer
+from yulan.data.dedup import DROPS
+from yulan.data.index.write import Made, write_index
 from yulan.data.pack import write_pack
 from yulan.data.shard import write_shards
 from yulan.data.spans import cut_segments, plan_spans
@@ -122,6 +124,16 @@ def make_inputs(root: Path) -> Inputs:
         files.write_json(work / "evaluate" / name / "evaluation.json", evaluation(name, step))
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
+    files.make_folder(work / "dedup")
+    pq.write_table(DROPS.empty_table(), work / "dedup" / "drops.parquet")
+    made_of = Made(
+        shards=work / "shards",
+        text=work / "text",
+        copies=work / "dedup" / "drops.parquet",
+        mixes={p: work / "mix" / p for p in recipe.phases},
+        digests={p: digest.of_text(f"mix@{p}") for p in recipe.phases},
+    )
+    write_index(recipe, made_of, work / "index")
     files.write_text(work / "figures" / "curves.csv", "step,loss\n")
     for name in ("loss", "bits-per-byte", "mixes", "flow"):
         files.write_text(work / "figures" / f"{name}.svg", "<svg/>")
@@ -129,6 +141,7 @@ def make_inputs(root: Path) -> Inputs:
     targets = [
         "shards",
         "synthesize",
+        "index",
         "export",
         *(f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases),
     ]
@@ -139,6 +152,7 @@ def make_inputs(root: Path) -> Inputs:
         exported=work / "export",
         shards=work / "shards",
         synthesize=work / "synthesize",
+        index=work / "index",
         figures=work / "figures",
         trained={p: work / "train" / p for p in recipe.phases},
         evaluated={p: work / "evaluate" / p for p in recipe.phases},

@@ -1,5 +1,8 @@
 """What a bundle holds, and that equal inputs give equal bytes."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,8 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.pipeline.clone import HERE
 from tests.unit.release.kit import contents
 from tests.unit.release.small import evaluation, make_inputs
+from yulan import files
+from yulan.data.index import seen
+from yulan.data.index.at import Phase
 from yulan.data.tokenizer import load
 from yulan.errors import DataError, IntegrityError
 from yulan.model.shape import Parameter
@@ -125,3 +132,17 @@ def test_a_file_that_is_no_evaluation_stops_the_card():
     assert scores(evaluation("phase-01", 1)).bits[0].after == "/held_out/prose/bits_per_byte"
     with pytest.raises(DataError, match="not an evaluation"):
         scores({"held_out": {}})
+
+
+def test_the_index_leads_to_the_digest_that_the_release_pins(small: Path, tmp_path: Path):
+    folder = small / "data" / "main"
+    pinned = json.loads((small / "release.json").read_text())["data"]["revisions"]["main"]
+    source = seen.published(folder)
+    documents = pq.read_table(folder / "documents" / "train.parquet")
+    phases = list(source.index.header.phases)
+    asked = next(p for p in Phase.of_release(folder, phases[0]).passages(1)).document
+    assert asked in documents["id"].to_pylist()
+    files.write_json(tmp_path / "proof.json", seen.proof(source.index.ask(asked, "id"), source))
+    words = [sys.executable, "-I", "-S", str(HERE / "docs/formats/check_index.py"), str(tmp_path / "proof.json")]
+    for trusted, code in ((pinned, 0), ("0" * 64, 1)):
+        assert subprocess.run([*words, trusted], check=False, capture_output=True).returncode == code

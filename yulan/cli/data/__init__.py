@@ -1,13 +1,17 @@
-"""`yulan data`."""
+"""`yulan data`: what training saw, when, from where."""
 
 import click
 
+from yulan.cli.data.at import at
 from yulan.cli.data.fetch import fetch
+from yulan.cli.data.seen import seen
+from yulan.cli.data.spans import spans
 
 
 @click.group()
 def data() -> None:
-    """Fetch published token files."""
+    """Ask what a model was trained on, and when; fetch published token files."""
 
 
-data.add_command(fetch)
+for command in (at, fetch, seen, spans):
+    data.add_command(command)

@@ -29,6 +29,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         _write_documents(inputs, split, folder / "documents" / f"{split}.parquet")
     for phase, mix in inputs.mixes.items():
         files.link_tree(mix, folder / "packs" / phase)
+    files.link_tree(inputs.index, folder / "index")
     families = _place_synthetic(inputs, folder)
     _write_sources(inputs, folder / SOURCES)
     pictures = inputs.place_pictures(folder, PICTURES)
@@ -45,7 +46,9 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
     )
-    made = {key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix"}}
+    made = {
+        key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
+    }
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
 
 

@@ -23,6 +23,7 @@ class Inputs:
     exported: Path
     shards: Path
     synthesize: Path
+    index: Path
     figures: Path
     trained: Mapping[str, Path]
     evaluated: Mapping[str, Path]

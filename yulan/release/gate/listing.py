@@ -21,6 +21,7 @@ SCHEMAS = {
     "tensors.json": "tensors",
     "pack.json": "pack",
     "shards.json": "shards",
+    "index.json": "index",
     "families.json": "families",
 }
 

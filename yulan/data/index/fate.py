@@ -1,0 +1,79 @@
+"""Why a document of this clone is not in the index: the stage it got lost at, and what for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from yulan.data import frames
+from yulan.data.clean import fault, repair
+from yulan.data.documents import is_held_out, source_names
+from yulan.errors import DataError
+from yulan.layout import Layout
+from yulan.recipe import Book
+
+STAGES = ("raw", "clean", "synthesize", "dedup", "decontaminated")
+
+
+def fate(layout: Layout, book: Book, identity: str) -> list[str]:
+    """What the stages of a clone know of a document, one line a stage, in their order; none where they are not there."""
+    held = {stage: _sources(layout.stage(stage).data, identity) for stage in STAGES}
+    lines = []
+    for stage in ("raw", "synthesize"):
+        lines += [f"{stage}: a document of {source}" for source in held[stage]]
+    for source in held["raw"]:
+        if layout.stage("clean").data.is_dir() and source not in held["clean"]:
+            lines.append(f"clean: dropped from {source}, {_reason(layout, book, source, identity)}")
+    for row in _rows(layout.stage("dedup").data / "drops.parquet", identity):
+        lines.append(f"dedup: dropped from {row['source']}, {row['reason']} copy of {row['kept']} of {row['kept_source']}")
+    for row in _rows(layout.stage("decontaminated").data / "matches.parquet", identity):
+        lines.append(f"decontaminated: dropped from {row['source']}, shares words with item {row['item']} of {row['benchmark']}")
+    for source in held["decontaminated"]:
+        if is_held_out(identity, book.recipe.data.shards.held_out):
+            lines.append(f"shards: held out of {source}, to measure on")
+        else:
+            lines.append(f"mix: no phase takes it from {source}")
+    return lines
+
+
+def _sources(folder: Path, identity: str) -> list[str]:
+    names = source_names(folder) if folder.is_dir() else ()
+    return [name for name in names if any(_rows(part, identity, ["id"]) for part in frames.parts(folder, name))]
+
+
+def _reason(layout: Layout, book: Book, source: str, identity: str) -> str:
+    """Judged again: the stage keeps ten samples a reason, not every id."""
+    language = book.sources.sources[source].language
+    for part in frames.parts(layout.stage("raw").data, source):
+        for row in _rows(part, identity, ["id", "text"]):
+            return fault(repair(row["text"], language), language, book.recipe.data.clean) or "for no reason of today's recipe"
+    return "reason unknown"
+
+
+def _rows(path: Path, identity: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a Parquet file with this id; only row groups that may hold it are read."""
+    if not path.is_file():
+        return []
+    try:
+        file = pq.ParquetFile(path)
+        column = file.schema_arrow.get_field_index("id")
+        found = [file.read_row_group(group, columns=columns) for group in _groups(file, column, identity)]
+    except (pa.ArrowException, OSError) as error:
+        what = f"not a table of documents ({error.__class__.__name__})"
+        raise DataError(what, where=path, cure="Build the stage again") from None
+    # Not by `filter`: it would import pandas, which takes longer than all the rest.
+    return [
+        table.slice(row, 1).to_pylist()[0]
+        for table in found
+        for row, each in enumerate(table["id"].to_pylist())
+        if each == identity
+    ]
+
+
+def _groups(file: pq.ParquetFile, column: int, identity: str) -> Iterator[int]:
+    for group in range(file.num_row_groups):
+        bounds = file.metadata.row_group(group).column(column).statistics
+        if bounds is None or not bounds.has_min_max or bounds.min <= identity <= bounds.max:
+            yield group
