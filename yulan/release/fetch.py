@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from yulan import digest, files
 from yulan.data.slice import Piece
-from yulan.data.token_files import declared
+from yulan.data.token_files import DAMAGE, declared
 from yulan.manifest import require_safe
 from yulan.mix import PREFIX
 from yulan.recipe.sources import Source
@@ -132,7 +132,7 @@ def _footer(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> pq.FileM
         length = told
     try:
         return pq.read_metadata(pa.BufferReader(tail))
-    except (pa.ArrowException, OSError):
+    except DAMAGE:
         return None
 
 
