@@ -24,6 +24,10 @@ Ints = npt.NDArray[np.int64]
 
 ROWS, IDS = 4096, 1 << 20
 """Rows that are held at a time, and about how many ids: fewer rows where they are long."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError)
+"""What pyarrow raises on damaged files: a footer's names, say, need not be UTF-8."""
+BYTES = 2
+"""That an id takes in a file before it is compressed, about: an index into a dictionary of 99,000."""
 LARGEST = 1 << 28
 """Ids of a file that is read at all; published ones have about 10 M."""
 
@@ -64,16 +68,22 @@ def read_token_file(path: Path, column: str, vocabulary: Vocabulary) -> Iterator
 
     Raises: DataError: not such a file, damaged, null, negative, or an id that lies outside the vocabulary.
     """
-    first = 1
+    first, count = 1, 0
+    for batch in _batches(path, column):
+        tokens, lengths = _sound(batch.column(0), first, vocabulary.size, path)
+        count += len(tokens)
+        if count > LARGEST:
+            raise DataError(f"holds more than {LARGEST:,} ids", where=path, cure="Split it into smaller files")
+        yield _documents(tokens, lengths, vocabulary)
+        first += len(batch)
+
+
+def _batches(path: Path, column: str) -> Iterator[pa.RecordBatch]:
     try:
         # Without buffer_size the column of a whole row group is read at once, and these files are one row group.
         with pq.ParquetFile(path, buffer_size=1 << 20, pre_buffer=False, page_checksum_verification=True) as file:
-            rows = _rows_at_a_time(file, column, path)
-            for batch in file.iter_batches(rows, columns=[column]):
-                tokens, lengths = _sound(batch.column(0), first, vocabulary.size, path)
-                yield _documents(tokens, lengths, vocabulary)
-                first += len(batch)
-    except (pa.ArrowException, OSError) as error:
+            yield from file.iter_batches(_rows_at_a_time(file, column, path), columns=[column])
+    except DAMAGE as error:
         what = f"not a whole Parquet file ({error.__class__.__name__})"
         raise DataError(what, where=path, cure="Fetch it again: yulan data fetch") from None
 
@@ -122,7 +132,7 @@ def _spread(found: Documents, splits: Mapping[SplitName, Writer], per_mille: int
 
 
 def _rows_at_a_time(file: pq.ParquetFile, column: str, path: Path) -> int:
-    """Raises: DataError: no such column, not lists of whole numbers, or far too many of them."""
+    """Raises: DataError: no such column, or not lists of whole numbers."""
     schema, metadata = file.schema_arrow, file.metadata
     if column not in schema.names:
         known = ", ".join(schema.names) or "none"
@@ -135,14 +145,16 @@ def _rows_at_a_time(file: pq.ParquetFile, column: str, path: Path) -> int:
             where=path,
             cure="Name another in sources.yaml, or leave the file out",
         )
-    count = declared(metadata, column)
-    if count > LARGEST:
-        raise DataError(f"declares {count:,} ids", where=path, cure=f"Split it: a file may hold {LARGEST:,}")
-    return max(1, min(ROWS, metadata.num_rows * IDS // max(1, count)))
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    return max(1, min(ROWS, metadata.num_rows * IDS * BYTES // max(1, size)))
 
 
 def declared(metadata: pq.FileMetaData, column: str) -> int:
-    """Ids in a file as its footer tells; a row without ids counts as one."""
+    """Ids in a file as its footer tells; a row without ids counts as one.
+
+    pyarrow 25 ends the process on some damaged footers when it is asked for a column's figures, so nothing that reads files
+    for good asks for them.
+    """
     return sum(
         chunk.num_values
         for group in (metadata.row_group(i) for i in range(metadata.num_row_groups))

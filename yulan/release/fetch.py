@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from yulan import digest, files
 from yulan.data.slice import Piece
-from yulan.data.token_files import declared
+from yulan.data.token_files import DAMAGE, declared
 from yulan.manifest import require_safe
 from yulan.mix import PREFIX
 from yulan.recipe.sources import Source
@@ -132,7 +132,7 @@ def _footer(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> pq.FileM
         length = told
     try:
         return pq.read_metadata(pa.BufferReader(tail))
-    except (pa.ArrowException, OSError):
+    except DAMAGE:
         return None
 
 
@@ -146,13 +146,14 @@ def fetch(hub: Hub, made: Slice, target: Path, say: Say) -> int:
     handle = files.lock(target / ".lock")
     try:
         missing = [file for file in made.files if not _is_there(file, target)]
-        files.require_space(target, sum(file.size for file in missing))
+        size = sum(file.size for file in missing)
+        files.require_space(target, size)
         fetched = done = 0
         for file in missing:
             remote = Remote(size=file.size, sha256=file.sha256, blob=file.blob)
             fetched += bring(hub, Repo(id=file.repo, part="data"), file.commit, file.name, remote, target / file.path)
             done += file.size
-            say(f"{file.path}: {done:,} of {sum(each.size for each in missing):,} bytes")
+            say(f"{file.path}: {done:,} of {size:,} bytes")
         write_slice(made, slice_folder(target, made))
     finally:
         os.close(handle)
