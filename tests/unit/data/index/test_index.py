@@ -250,3 +250,32 @@ def test_text_that_is_not_the_shards_is_refused(clone: Clone, tmp_path: Path):
     manifest.seal(place, other.layout, stage="decontaminated", inputs={}, keys={}, summary={})
     with pytest.raises(DataError, match="is not the next one of the shards"):
         stage.work(other.stage("index"))
+
+
+def test_documents_without_text_are_indexed_by_their_ids_alone(clone: Clone, index: Index, tmp_path: Path):
+    import shutil
+
+    root = Path(shutil.copytree(clone.root, tmp_path / "other"))
+    other = Clone(root=root, layout=type(clone.layout)(root=root, recipe="nano"), book=clone.book)
+    place = other.layout.stage("decontaminated")
+    shutil.rmtree(place.data / "code/networkx")
+    manifest.seal(place, other.layout, stage="decontaminated", inputs={}, keys={}, summary={})
+    stage.work(other.stage("index"))
+    made = leaves(Index(other.layout.stage("index").data))
+    assert [leaf["id"] for leaf in made] == [leaf["id"] for leaf in leaves(index)]
+    for here, there in zip(made, leaves(index), strict=True):
+        for mine, known in zip(here["copies"], there["copies"], strict=True):
+            assert mine == known | ({"text": None} if known["source"] == "code/networkx" else {})
+
+
+def test_an_answer_reads_as_many_leaves_as_the_count_has_bits(index: Index, monkeypatch: pytest.MonkeyPatch):
+    read: list[int] = []
+    text, node = Index._text, Index._node
+    monkeypatch.setattr(Index, "_text", lambda self, number: (read.append(number), text(self, number))[1])
+    monkeypatch.setattr(Index, "_node", lambda self, number: (read.append(number), node(self, number))[1])
+    bits = index.header.documents.bit_length()
+    for asked in ("7" * 64, index.leaf(3).id):
+        read.clear()
+        index.ask(asked, "id")
+        # Bisection twice, then two neighbours with their paths.
+        assert len(read) <= 2 * (bits + 1) + 2 * (bits + 1)
