@@ -13,12 +13,11 @@ from pipelines import index as stage
 from tests.unit.data.index.kit import COPIED, COPY, LEAKED, PHASES, SHORT, SPACED, Clone
 from yulan import digest, files, manifest
 from yulan.data.batch import Batches
-from yulan.data.clean import repair
 from yulan.data.index.at import Phase
 from yulan.data.index.fate import fate
 from yulan.data.index.read import Index
 from yulan.data.index.seen import published
-from yulan.data.index.text import ask_text
+from yulan.data.index.text import ask_text, forms
 from yulan.data.order import Order, order_key
 from yulan.data.pack import Pack
 from yulan.data.shard import Stream, read_shards
@@ -149,7 +148,7 @@ def test_an_id_that_is_not_there_has_its_neighbours(index: Index, identity: byte
     [
         (SPACED, "raw", SPACED),
         (SPACED.replace("\r\n", "\n"), "raw", SPACED),
-        (repair(SPACED, "en"), "cleaned", SPACED),
+        (next(forms(SPACED))[1], "cleaned", SPACED),
         (f"{SPACED} \n\n", "cleaned", SPACED),
         (COPIED, "raw", COPIED),
         (COPY, "twin", COPIED),
@@ -164,7 +163,7 @@ def test_the_answer_names_the_form_of_the_text(index: Index, text: str, form: st
 def test_a_leaf_holds_the_digest_of_the_text_as_it_was_trained_on(index: Index):
     leaf = index.find(digest.of_text(SPACED))
     assert leaf is not None
-    assert leaf.content["copies"][0]["text"] == digest.of_text(repair(SPACED, "en")) != leaf.id
+    assert leaf.content["copies"][0]["text"] == digest.of_text(next(forms(SPACED))[1]) != leaf.id
 
 
 def test_a_document_that_is_not_there_is_told_its_fate(clone: Clone, index: Index):
