@@ -1,7 +1,6 @@
 """List every document that a phase trains on, when and where, under one root."""
 
 from pipelines.stage import Stage, run
-from yulan.data.documents import source_names
 from yulan.data.index.write import Made, write_index
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
 
@@ -12,8 +11,7 @@ def work(stage: Stage) -> None:
     copies, _ = stage.open("dedup", only=["drops.parquet"])
     place, _ = stage.open("shards", only=[INDEX])
     # Which documents there are says all; the tokens, the bulk of it, are not read.
-    used = [name for name in read_shards(place.data).sources if name in source_names(text.data)]
-    stage.open("shards", only=[INDEX, *(f"{name}/train/{DOCUMENTS}" for name in used)])
+    stage.open("shards", only=[INDEX, *(f"{name}/train/{DOCUMENTS}" for name in read_shards(place.data).sources)])
     made = Made(
         shards=place.data,
         text=text.data,

@@ -13,6 +13,7 @@ from yulan import digest, files, manifest
 from yulan.cli import main
 from yulan.layout import MANIFEST
 
+REQUIRED = json.loads((HERE / "schemas" / "state.json").read_text(encoding="utf-8"))["required"]
 ID = digest.of_text(SPACED)
 
 
@@ -82,7 +83,8 @@ def test_a_place_whose_step_updated_nothing_is_marked(here: Clone):
         determinism=Determinism(isa="test", threads=1, ranks=1, torch="0", zero=1, precision="fp32", attention="sdpa"),
     )
     folder = here.layout.stage("train", place["phase"]).data / "checkpoints" / "step-000024"
-    files.write_json(folder / "state.json", plain(state))
+    # As other files of a checkpoint hold them, parts of the state may stand elsewhere.
+    files.write_json(folder / "state.json", {key: value for key, value in plain(state).items() if key in REQUIRED})
     files.write_json(folder / MANIFEST, {})
     assert told("seen", ID)["skipped"] == [{"phase": place["phase"], "step": place["step"]}]
     assert say("seen", ID).stdout.count("but the step's update was skipped") == 1

@@ -48,7 +48,10 @@ def at(phase: str, step: int, rank: int | None, ranks: int | None, folder: Path 
             line = " ".join(text.split())
             click.echo(f"      {line[:SHOWN]}{'…' * (len(line) > SHOWN)}")
     windows, ids = len({each.row for each in passages}), sum(each.length for each in passages)
-    click.echo(f"{windows} windows, {ids:,} ids of {len({each.document for each in passages}):,} documents", err=True)
+    documents, cut = len({each.document for each in passages}), sum(each.length < each.tokens for each in passages)
+    lacking = found.windows.header.padding
+    click.echo(f"{windows} windows, {ids:,} ids of {documents:,} documents; {cut:,} stretches are not a whole one", err=True)
+    click.echo(f"the windows of {phase} lack {lacking:,} ids, which are padding", err=True)
 
 
 def _phase(here: "Where", name: str) -> "Phase":

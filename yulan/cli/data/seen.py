@@ -121,7 +121,8 @@ def _tell_yes(answer: "Answer", leaf: "Leaf", source: "Published", skipped: set[
     content = leaf.content
     click.echo(f"document {leaf.id}, {FORMS[answer.form]}")
     for copy in content["copies"]:
-        same = "as it came" if copy["text"] == leaf.id else f"cleaned, sha256 of the text {copy['text']}"
+        known = copy["text"] or leaf.id
+        same = "as it came" if known == leaf.id else f"cleaned, sha256 of the text {known}"
         click.echo(f"trained on from {copy['source']}, {copy['tokens']:,} ids with its end, {same}")
         for at in copy["seen"]:
             inputs = f"inputs {at['position']} to {at['position'] + at['length'] - 1}"

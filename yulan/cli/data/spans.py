@@ -46,8 +46,8 @@ def look(here: "Where", index: "Index", text: str) -> tuple[list[Found], list[st
     """Indexed documents that hold `text`, and what else is to be said of it."""
     from yulan import manifest
     from yulan.data import tokenizer
-    from yulan.data.clean import MANY, repair
     from yulan.data.index.spans import Spans
+    from yulan.data.index.text import forms
     from yulan.errors import DataError, StateError
 
     if here.layout is None:
@@ -57,7 +57,8 @@ def look(here: "Where", index: "Index", text: str) -> tuple[list[Found], list[st
         known = Spans(here.layout.spans, place.data, manifest.read(place.manifest).digest)
         learned = here.layout.stage("tokenizer").data
         codec = tokenizer.load(learned, settings.tokenizer, begin_with_bos=settings.shards.begin_with_bos)
-        hits = known.find(text, codec) or known.find(repair(text, MANY), codec)
+        found = (known.find(each, codec) for each in (text, *(other for _, other in forms(text))))
+        hits = next((some for some in found if some), [])
     except (DataError, StateError) as error:
         return [], [f"spans: {error.what}. {error.cure}"]
     leaves = [(hit, index.find(hit.document)) for hit in hits]

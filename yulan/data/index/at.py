@@ -33,6 +33,8 @@ class Passage:
     start: int
     """That id's number in the document."""
     length: int
+    tokens: int
+    """Ids of the whole document, its end counted."""
     offset: int
     """That id's number in the source's train stream."""
 
@@ -105,9 +107,11 @@ class Phase:
         for each in self.windows.places(rows, self.documents):
             # Not by `take`: it would import pandas, which takes longer than all the rest.
             names = [each.table.ids[number].as_py() for number in each.document.tolist()]
-            numbers = (each.row, each.position, each.start, each.length, each.table.starts[each.document] + each.start)
+            about = each.table
+            offset = about.starts[each.document] + each.start
+            numbers = (each.row, each.position, each.start, each.length, about.lengths[each.document], offset)
             for name, row, *rest in zip(names, *(column.tolist() for column in numbers), strict=True):
-                position, start, length, offset = rest
+                position, start, length, tokens, offset = rest
                 found.append(
                     Passage(
                         micro=turn[row] // (self.stretch.batch // self.stretch.grid),
@@ -117,6 +121,7 @@ class Phase:
                         document=name,
                         start=start,
                         length=length,
+                        tokens=tokens,
                         offset=offset,
                     )
                 )

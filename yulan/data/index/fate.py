@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yulan.data import frames
-from yulan.data.clean import fault, repair
 from yulan.data.documents import is_held_out, source_names
+from yulan.data.index.text import reason
 from yulan.errors import DataError
 from yulan.layout import Layout
 from yulan.recipe import Book
@@ -45,10 +45,9 @@ def _sources(folder: Path, identity: str) -> list[str]:
 
 def _reason(layout: Layout, book: Book, source: str, identity: str) -> str:
     """Judged again: the stage keeps ten samples a reason, not every id."""
-    language = book.sources.sources[source].language
     for part in frames.parts(layout.stage("raw").data, source):
         for row in _rows(part, identity, ["id", "text"]):
-            return fault(repair(row["text"], language), language, book.recipe.data.clean) or "for no reason of today's recipe"
+            return reason(row["text"], book.sources.sources[source], book.recipe.data.clean) or "for no reason of today's recipe"
     return "reason unknown"
 
 

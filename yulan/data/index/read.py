@@ -146,7 +146,9 @@ class Index:
                 if identity in content["twins"]:
                     return Answer(asked=identity, form="twin", leaf=leaf, neighbours=())
                 if any(copy["text"] == identity for copy in content["copies"]):
-                    return Answer(asked=identity, form="cleaned", leaf=leaf, neighbours=())
+                    # Whoever made the digest of something cleaned knows more of how than the index does.
+                    known: Form = "cleaned" if form in ("id", "raw") else form
+                    return Answer(asked=identity, form=known, leaf=leaf, neighbours=())
         number = self.place(identity)
         beside = tuple(self.leaf(each) for each in (number - 1, number) if 0 <= each < self.header.documents)
         return Answer(asked=identity, form=form, leaf=None, neighbours=beside)

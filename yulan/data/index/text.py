@@ -1,17 +1,29 @@
-"""Ask the index by a text: a whole document in any of its forms."""
+"""Ask the index by a text: a whole document in any of its forms. The one file here that knows how texts are cleaned."""
+
+from collections.abc import Iterator
 
 from yulan import digest
-from yulan.data.clean import CODE, MANY, repair
-from yulan.data.index.read import Answer, Index
+from yulan.data.clean import CODE, MANY, fault, repair
+from yulan.data.index.read import Answer, Form, Index
+from yulan.recipe.corpus import Clean
+from yulan.recipe.sources import Source
 
 
 def ask_text(index: Index, text: str) -> Answer:
     """Look for a whole document: as it is, then as what cleaning makes of it."""
     found = index.ask(digest.of_text(text), "raw")
-    if found.leaf is not None:
-        return found
-    for language in (MANY, CODE):
-        other = index.ask(digest.of_text(repair(text, language)), "cleaned")
-        if other.leaf is not None:
-            return other
+    for form, other in forms(text):
+        if found.leaf is None and (known := index.ask(digest.of_text(other), form)).leaf is not None:
+            return known
     return found
+
+
+def forms(text: str) -> Iterator[tuple[Form, str]]:
+    """What cleaning may make of a text: as prose, as code."""
+    for language in (MANY, CODE):
+        yield "cleaned", repair(text, language)
+
+
+def reason(text: str, source: Source, rules: Clean) -> str | None:
+    """Why cleaning drops a raw text; None: it does not."""
+    return fault(repair(text, source.language), source.language, rules)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from yulan import digest, files
-from yulan.data.documents import is_held_out, read_documents
+from yulan.data.documents import is_held_out, read_documents, source_names
 from yulan.data.index import tree
 from yulan.data.index.header import FORMS, HEADER, LEAVES, OFFSETS, TREE, Header, Stretch
 from yulan.data.index.places import Places, Table, Windows, documents_of
@@ -100,7 +100,11 @@ def _seen(found: list[tuple[str, Places]], phases: Mapping[str, Stretch], seed: 
 def _copies(
     source: str, table: Table, seen: Mapping[int, list[dict[str, Any]]], text: Path, held_out: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Id and leaf part of each trained-on document of a source, in id order."""
+    """Id and leaf part of each trained-on document of a source, in id order; published token files have no text."""
+    if source not in source_names(text):
+        for identity, number in sorted((table.ids[number].as_py(), number) for number in seen):
+            yield identity, {"source": source, "text": None, "tokens": int(table.lengths[number]), "seen": seen[number]}
+        return
     number = 0
     for ids, texts in read_documents(text, source):
         for identity, said in zip(ids, texts, strict=True):
@@ -142,7 +146,7 @@ def _write_leaves(
             file.write(leaf)
             hashes.append(digest.leaf(leaf))
             ends.append(ends[-1] + len(leaf))
-            forms |= {(copy["text"], identity) for copy in copies if copy["text"] != identity}
+            forms |= {(copy["text"], identity) for copy in copies if copy["text"] not in (identity, None)}
             forms |= {(twin, identity) for twin in here}
     files.write_bytes(into / OFFSETS, np.array(ends, "<u8").tobytes())
     return hashes, forms

@@ -13,12 +13,11 @@ from pipelines import index as stage
 from tests.unit.data.index.kit import COPIED, COPY, LEAKED, PHASES, SHORT, SPACED, Clone
 from yulan import digest, files, manifest
 from yulan.data.batch import Batches
-from yulan.data.clean import repair
 from yulan.data.index.at import Phase
 from yulan.data.index.fate import fate
 from yulan.data.index.read import Index
 from yulan.data.index.seen import published
-from yulan.data.index.text import ask_text
+from yulan.data.index.text import ask_text, forms
 from yulan.data.order import Order, order_key
 from yulan.data.pack import Pack
 from yulan.data.shard import Stream, read_shards
@@ -149,7 +148,7 @@ def test_an_id_that_is_not_there_has_its_neighbours(index: Index, identity: byte
     [
         (SPACED, "raw", SPACED),
         (SPACED.replace("\r\n", "\n"), "raw", SPACED),
-        (repair(SPACED, "en"), "cleaned", SPACED),
+        (next(forms(SPACED))[1], "cleaned", SPACED),
         (f"{SPACED} \n\n", "cleaned", SPACED),
         (COPIED, "raw", COPIED),
         (COPY, "twin", COPIED),
@@ -164,7 +163,7 @@ def test_the_answer_names_the_form_of_the_text(index: Index, text: str, form: st
 def test_a_leaf_holds_the_digest_of_the_text_as_it_was_trained_on(index: Index):
     leaf = index.find(digest.of_text(SPACED))
     assert leaf is not None
-    assert leaf.content["copies"][0]["text"] == digest.of_text(repair(SPACED, "en")) != leaf.id
+    assert leaf.content["copies"][0]["text"] == digest.of_text(next(forms(SPACED))[1]) != leaf.id
 
 
 def test_a_document_that_is_not_there_is_told_its_fate(clone: Clone, index: Index):
@@ -250,3 +249,32 @@ def test_text_that_is_not_the_shards_is_refused(clone: Clone, tmp_path: Path):
     manifest.seal(place, other.layout, stage="decontaminated", inputs={}, keys={}, summary={})
     with pytest.raises(DataError, match="is not the next one of the shards"):
         stage.work(other.stage("index"))
+
+
+def test_documents_without_text_are_indexed_by_their_ids_alone(clone: Clone, index: Index, tmp_path: Path):
+    import shutil
+
+    root = Path(shutil.copytree(clone.root, tmp_path / "other"))
+    other = Clone(root=root, layout=type(clone.layout)(root=root, recipe="nano"), book=clone.book)
+    place = other.layout.stage("decontaminated")
+    shutil.rmtree(place.data / "code/networkx")
+    manifest.seal(place, other.layout, stage="decontaminated", inputs={}, keys={}, summary={})
+    stage.work(other.stage("index"))
+    made = leaves(Index(other.layout.stage("index").data))
+    assert [leaf["id"] for leaf in made] == [leaf["id"] for leaf in leaves(index)]
+    for here, there in zip(made, leaves(index), strict=True):
+        for mine, known in zip(here["copies"], there["copies"], strict=True):
+            assert mine == known | ({"text": None} if known["source"] == "code/networkx" else {})
+
+
+def test_an_answer_reads_as_many_leaves_as_the_count_has_bits(index: Index, monkeypatch: pytest.MonkeyPatch):
+    read: list[int] = []
+    text, node = Index._text, Index._node
+    monkeypatch.setattr(Index, "_text", lambda self, number: (read.append(number), text(self, number))[1])
+    monkeypatch.setattr(Index, "_node", lambda self, number: (read.append(number), node(self, number))[1])
+    bits = index.header.documents.bit_length()
+    for asked in ("7" * 64, index.leaf(3).id):
+        read.clear()
+        index.ask(asked, "id")
+        # Bisection twice, then two neighbours with their paths.
+        assert len(read) <= 2 * (bits + 1) + 2 * (bits + 1)
