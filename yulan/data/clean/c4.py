@@ -34,7 +34,7 @@ def _trim(text: str, rules: C4) -> tuple[str, str | None]:
             kept.append(line)
             sentences += intact
             continue
-        if len(bare) > rules.max_word_chars and any(len(word) > rules.max_word_chars for word in bare.split()):
+        if len(bare) > rules.max_word_chars and max(map(len, bare.split())) > rules.max_word_chars:
             kept.append(None)
             continue
         shown = _CITATION.sub("", bare).strip() if cited else bare

@@ -148,7 +148,7 @@ def _covered(words: Words, lengths: Ints, n: int) -> Ints:
 def _repeated_chars(words: Words, lengths: Ints, n: int, enough: npt.NDArray[np.floating[Any]]) -> Ints:
     """Characters of each text in n-grams that repeat an earlier one, read from the left and none counted twice.
 
-    Counted where what is covered is more than `enough`; else 0. Returns: int64 (texts,).
+    Counted where what is covered is more than `enough`, else 0, and no further than past `enough`. Returns: int64 (texts,).
     """
     made = np.zeros(len(words.bounds) - 1, np.int64)
     doubtful = np.flatnonzero(_covered(words, lengths, n) > enough)
@@ -157,14 +157,14 @@ def _repeated_chars(words: Words, lengths: Ints, n: int, enough: npt.NDArray[np.
     sums = np.concatenate([[0], np.cumsum(lengths)])
     chars = sums[starts + n] - sums[starts]
     for text, left, right in zip(doubtful.tolist(), begin.tolist(), end.tolist(), strict=True):
-        made[text] = _read_once(hashed[left:right].tolist(), chars[left:right].tolist(), n)
+        made[text] = _read_once(hashed[left:right].tolist(), chars[left:right].tolist(), n, float(enough[text]))
     return made
 
 
-def _read_once(grams: list[int], chars: list[int], n: int) -> int:
+def _read_once(grams: list[int], chars: list[int], n: int, enough: float) -> int:
     seen: set[int] = set()
     total = start = 0
-    while start < len(grams):
+    while start < len(grams) and total <= enough:
         if grams[start] in seen:
             total += chars[start]
             start += n
