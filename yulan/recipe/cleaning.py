@@ -124,7 +124,7 @@ class C4:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fineweb:
-    """FineWeb (Penedo et al., arXiv 2406.17557, section 3.6) and its published code."""
+    """FineWeb (Penedo et al., arXiv 2406.17557) and its published code."""
 
     min_punctuated_lines: float
     """Share of lines that end with punctuation. FineWeb: 0.12."""
@@ -140,16 +140,16 @@ class Fineweb:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Code:
-    """Codex (Chen et al., arXiv 2107.03374, section 3.1) and StarCoder (Li et al., arXiv 2305.06161, section 3)."""
+    """Codex (Chen et al., arXiv 2107.03374, section 3.1) and SantaCoder (Ben Allal et al., arXiv 2301.03988)."""
 
     max_line_chars: int
     """Longest line. Codex: 1,000."""
     max_mean_line_chars: float
     """Codex: 100."""
     min_alphanumeric: float
-    """Share of characters. StarCoder: 0.25."""
+    """Share of characters. SantaCoder: 0.25."""
     generated_lines: int
-    """Lines at the top in which a generator names itself. StarCoder's predecessor: 5."""
+    """Lines at the top in which a generator may name itself. SantaCoder: the first few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

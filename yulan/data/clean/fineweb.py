@@ -1,4 +1,4 @@
-"""FineWeb's own rules (Penedo et al., arXiv 2406.17557, section 3.6): texts that are lists or broken lines."""
+"""FineWeb's own rules (Penedo et al., arXiv 2406.17557): texts that are lists or broken lines."""
 
 from collections.abc import Sequence
 
