@@ -73,8 +73,9 @@ def theirs(root: Path, texts: list[str]) -> tuple[list[str | None], float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=float, default=10)
-    root = find_root()
-    texts = pages(root / "artifacts/nano/raw/data", parser.parse_args().megabytes, seed=1)
+    parser.add_argument("--seed", type=int, default=1, help="of the pages")
+    asked, root = parser.parse_args(), find_root()
+    texts = pages(root / "artifacts/nano/raw/data", asked.megabytes, seed=asked.seed)
     size = sum(len(text.encode()) for text in texts) / 1e6
     mine, seconds = ours(root, texts)
     other, slower = theirs(root, texts)

@@ -31,17 +31,17 @@ _ABBREVIATED = frozenset(
     Bros. co. Co. Corp. Dr. Gen. Gov. Inc. Jr. Ltd. Md. Messrs. Mo. Mont. Mr. Mrs. Ms. Ph.D. Prof. Rep. Rev. Sen. St.
     vs. v.s. and/or w/o o'clock ma'am""".split()  # noqa: SIM905 - a wall of quotes
 )
-_OPEN = re.compile(
-    r"\.\.+|[§%=—–…,:;!?¿¡()\[\]{}<>_#*&。？！，、；：～·'\"”“`‘´’‚„»«「」『』（）【】《》〈〉$£€¥]|\+(?![0-9])|[\u2190-\u2bff\ufffd©®°]"
-)
+_MARKS = r"…,:;!?¿¡()\[\]{}<>_#*&。？！，、；：～·'\"”“`‘´’‚„»«「」『』（）【】《》〈〉—–"
+_ICONS = "\u2195-\u21f3\u2300-\u266e\u2670-\u27bf\u2800-\u28ff\u2b00-\u2bff\ufffd©®°"
+_OPEN = re.compile(rf"\.\.+|''|[§%=$£€¥{_MARKS}{_ICONS}]|\+(?![0-9])")
 _CLOSE = re.compile(
-    r"(?:\.\.+|['’][sS]|[—–…,:;!?¿¡()\[\]{}<>_#*&。？！，、；：～·'\"”“`‘´’‚„»«「」『』（）【】《》〈〉\u2190-\u2bff\ufffd©®°]"
+    rf"(?:\.\.+|''|['’][sS]|[{_MARKS}{_ICONS}]"
     r"|(?<=[0-9])(?:\+|[$£€¥]|km²?|cm|mm|kg|mg|[gmkstb]|mb|gb|tb|kb|lb|oz|mph|hz|hpa|%)"
-    r"|(?<=[0-9a-zß-öø-ÿ%²+)\]}'\"”’»!?,:;-])\.|(?<=[A-ZÀ-ÖØ-Þ][A-ZÀ-ÖØ-Þ])\.)\Z"
+    r"|(?<=[0-9a-zß-öø-ÿ%²+)\]}'\"”’»`_!?,:;-])\.|(?<=[A-ZÀ-ÖØ-Þ][A-ZÀ-ÖØ-Þ])\.)\Z"
 )
 _INSIDE = re.compile(
     r"(\.\.+|…|(?<=[0-9])[+\-*^](?=[0-9-])|(?<=[a-zß-ÿ'\"])\.(?=[A-ZÀ-Þ'\"])|(?<=[^\W\d_]),(?=[^\W\d_])"
-    r"|(?<=[^\W_])(?:--+|[-–—~])(?=[^\W\d_])|(?<=[^\W_])[:<>=/](?=[^\W\d_])|[\u2190-\u2bff\ufffd©®°])"
+    rf"|(?<=[^\W_])(?:--+|[-–—~])(?=[^\W\d_])|(?<=[^\W_])[:<>=/](?=[^\W\d_])|[{_ICONS}])"
 )
 _CONTRACTED = re.compile(
     r"(i|you|he|she|it|we|they|who|what|when|where|why|how|there|that|this|these|those)(['’](?:ll|ve|re|d|m|s))"

@@ -3,15 +3,19 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.data.conftest import put
 from tests.unit.data.corpus_kit import contents, source
 from yulan import digest
 from yulan.data import frames
 from yulan.data.clean import KINDS, MASKED, clean, judge
+from yulan.data.clean.repair import repair
 from yulan.data.documents import source_names
 from yulan.data.drops import read_drops
 from yulan.errors import DataError, RecipeError
@@ -83,6 +87,23 @@ def test_what_is_masked_is_counted(tmp_path: Path):
     }
     assert source_names(tmp_path / "clean") == ("en/a",)
     assert "a@uni.edu" not in drops.sources["en/a"].reasons["short"].samples[0].text
+
+
+PARTS = st.sampled_from(
+    ["# Copyright\n", "```\n", "$$", "{", "...", "- a\n", "[1]", "the ", "to be ", "\n\n", "ab, ", "。", "x\u2028", "1"]
+)
+
+
+@given(st.lists(st.one_of(st.text(max_size=9), PARTS).map("".join), max_size=30).map("".join))
+@settings(max_examples=200, deadline=None)
+def test_no_text_breaks_a_filter_and_a_kept_one_is_kept_again(text: str):
+    every = replace(rules(*get_args(Filter)), length=Length(min_chars=0, max_chars=500), c4=replace(NANO.c4, min_sentences=0))
+    lenient = replace(every, gopher_quality=replace(NANO.gopher_quality, min_words=0, min_alphabetic_words=0.0, min_stop_words=0))
+    for name in get_args(Filter):
+        one = replace(lenient, families={"code": Treatment(filters=(name,), mask=())})
+        (trimmed,), (reason,) = judge([repair(text, code=False)], source(language="en"), one)
+        if reason is None:
+            assert judge([trimmed], source(language="en"), one) == ([trimmed], [None])
 
 
 def test_ids_do_not_move_and_drops_are_told(tmp_path: Path):
