@@ -1,8 +1,8 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, slurm, bench, ui, pictures, lock, clean.
+# The rest is for those who change the code: check, test-all, slurm, bench, compare, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check test-all slurm bench ui pictures lock clean
+.PHONY: help setup repro test check test-all slurm bench peers compare ui pictures lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -38,6 +38,18 @@ bench: setup
 	@$(BIN)/python -m tests.bench.nano
 	@$(BIN)/python -m tests.bench.reduction
 	@$(BIN)/python -m tests.bench.save
+
+# Decisions beside those of named peers, which stay out of our environment.
+compare: setup peers
+	@$(BIN)/python -m tests.bench.filters
+	@$(BIN)/python -m tests.bench.copies
+
+peers: .cache/peers/installed
+
+.cache/peers/installed: tests/bench/peers/requirements.txt
+	@rm -rf .cache/peers && python3 -m venv .cache/peers
+	@.cache/peers/bin/pip install --quiet -r $<
+	@touch $@
 
 ui: setup
 	@$(BIN)/yulan track ui

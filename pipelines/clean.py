@@ -6,8 +6,8 @@ from yulan.data.clean import clean
 
 def work(stage: Stage) -> None:
     raw, _ = stage.open("raw")
-    drops = clean(stage.book.sources.sources, stage.recipe.data.clean, raw.data, stage.place.data)
-    stage.seal(keys=("data.clean",), summary=drops.summary())
+    drops, masked = clean(stage.book.sources.sources, stage.recipe.data.clean, raw.data, stage.place.data)
+    stage.seal(keys=("data.clean",), summary=drops.summary() | {"masked": masked})
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from yulan.data.dedup import dedup
 def work(stage: Stage) -> None:
     cleaned, _ = stage.open("clean")
     synthetic, _ = stage.open("synthesize")
-    drops = dedup([cleaned.data, synthetic.data], stage.recipe.data.dedup, stage.place.data)
-    stage.seal(keys=("data.dedup",), summary=drops.summary())
+    drops, repeats = dedup(stage.book.sources.sources, [cleaned.data, synthetic.data], stage.recipe.data.dedup, stage.place.data)
+    stage.seal(keys=("data.dedup",), summary=drops.summary() | {"repeated_lines": repeats})
 
 
 if __name__ == "__main__":

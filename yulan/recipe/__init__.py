@@ -206,6 +206,13 @@ def load_recipe(root: Path, name: str) -> Book:
                     where=f"{folder / 'mixes' / mix}.yaml: $.sources",
                     cure=suggest(source, sorted(sources.sources)),
                 )
+    for source, about in sources.sources.items():
+        if about.package is not None and about.family not in recipe.data.clean.families:
+            raise RecipeError(
+                f"nothing says how {source} of family {about.family!r} is cleaned",
+                where=f"{path}: $.data.clean.families",
+                cure="List its filters, or an empty list",
+            )
     if recipe.data.synthesize.families:
         sources.require_generator()
     for key, task in recipe.evaluate.tasks.items():

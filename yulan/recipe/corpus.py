@@ -4,25 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from yulan.errors import RecipeError
+from yulan.recipe.cleaning import Clean
 
 PASSAGE = "passage"
 """The task of free text about a seed document; nothing can verify it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Clean:
-    """Thresholds of the document filters. A document on the wrong side of one is dropped for that reason."""
-
-    min_chars: int
-    max_chars: int
-    min_letters: float
-    """Least share of characters, spaces apart, that are letters, ideographs or digits; sources in language `code` are exempt."""
-    max_repeated_lines: float
-    """Largest share of non-empty lines that repeat an earlier one; `code` is exempt."""
-    max_symbols: float
-    """Largest ratio of '#' and '...' to words, as in Gopher; `code` is exempt."""
-    language_confidence: float
-    """Least probability that the text is in its source's language; `code` and `mul` are exempt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +20,11 @@ class Dedup:
     rows: int
     """Hashes in a band; a signature has bands x rows."""
     seed: int
+    priority: tuple[str, ...]
+    """Beginnings of source names, dearest first: of equal or nearly equal documents the one from the dearest source stays,
+    then the longest. A source that none names comes last."""
+    repeat_chars: int
+    """A line of at least so many characters that stands earlier in its document is taken out; sources in `code` are exempt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

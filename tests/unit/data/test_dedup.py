@@ -1,21 +1,27 @@
 """One copy stays, whatever the order, and why the others went is written down."""
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.data.conftest import put
-from tests.unit.data.corpus_kit import contents
+from tests.unit.data.corpus_kit import contents, source
 from yulan import digest
 from yulan.data import frames
+from yulan.data.clean.repair import blocks
 from yulan.data.dedup import dedup, find_copies
+from yulan.data.dedup.repeats import read_once
 from yulan.data.documents import source_names
 from yulan.data.words import words
 from yulan.recipe.corpus import Dedup
 
-RULES = Dedup(shingle=5, bands=14, rows=8, seed=1)
+RULES = Dedup(shingle=5, bands=14, rows=8, seed=1, priority=(), repeat_chars=30)
+SOURCES = {name: source(language="en") for name in ("a", "b", "b/x", "a/y", "synthetic/z")} | {"code/c": source()}
 WORDS = [f"word{n}" for n in range(2000)]
 
 
@@ -72,31 +78,72 @@ def test_planted_copies_are_found_as_often_as_the_bands_promise(share: float, le
     assert least <= sum(near[planted + n] == n for n in range(planted)) / planted <= most
 
 
-def test_the_copy_that_stays_is_the_first_by_id_over_all_sources(tmp_path: Path):
+def test_the_dearest_then_the_longest_copy_stays_over_all_sources(tmp_path: Path):
     text = " ".join(made_up(3))
     near = text + " end"
     put(tmp_path / "clean", "b/x", [text, "something else entirely"])
     put(tmp_path / "clean", "a/y", [text])
     put(tmp_path / "made", "synthetic/z", [near])
-    for name, folders in (("one", ["clean", "made"]), ("two", ["made", "clean"])):
-        dedup([tmp_path / folder for folder in folders], RULES, tmp_path / name)
-    # Equal ids: the source that sorts first stays. Then the smaller id.
-    copies = sorted([(digest.of_text(text), "a/y"), (digest.of_text(near), "synthetic/z")])
-    dropped = sorted([(digest.of_text(text), "b/x"), copies[1]])
-    rows = pq.read_table(tmp_path / "one/drops.parquet").to_pylist()
-    assert [(row["id"], row["source"]) for row in rows] == dropped
-    assert {(row["kept"], row["kept_source"]) for row in rows} == {copies[0]}
-    left = frames.read([path for name in source_names(tmp_path / "one") for path in frames.parts(tmp_path / "one", name)])
-    others = (digest.of_text("something else entirely"), "b/x")
-    assert sorted((row["id"], row["source"]) for row in left.to_pylist()) == sorted([copies[0], others])
+    told = {}
+    for name, folders, priority in (
+        ("one", ["clean", "made"], ()),
+        ("two", ["made", "clean"], ()),
+        ("dear", ["clean", "made"], ("b", "a/y")),
+    ):
+        dedup(SOURCES, [tmp_path / folder for folder in folders], replace(RULES, priority=priority), tmp_path / name)
+        rows = pq.read_table(tmp_path / name / "drops.parquet").to_pylist()
+        told[name] = {(row["source"], row["reason"]): (row["kept"], row["kept_source"], row["similarity"]) for row in rows}
+    longest = (digest.of_text(near), "synthetic/z")
+    # Equal texts are first given to the source that sorts first; both are near copies of the longest.
+    assert {key: stays[:2] for key, stays in told["one"].items()} == {("a/y", "near"): longest, ("b/x", "exact"): longest}
+    assert all(0.9 < similarity < 1 for *_, similarity in told["one"].values())
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert told["dear"].keys() == {("a/y", "exact"), ("synthetic/z", "near")}
+    assert told["dear"]["a/y", "exact"] == (digest.of_text(text), "b/x", 1.0)
+    left = frames.read([path for name in source_names(tmp_path / "dear") for path in frames.parts(tmp_path / "dear", name)])
+    assert {(row["source"], row["text"]) for row in left.to_pylist()} == {("b/x", text), ("b/x", "something else entirely")}
+
+
+def test_priority_names_whole_parts_of_a_source(tmp_path: Path):
+    text = " ".join(made_up(4))
+    put(tmp_path / "in", "b/x", [text])
+    put(tmp_path / "in", "a/y", [text])
+    dedup(SOURCES, [tmp_path / "in"], replace(RULES, priority=("b/", "b/xx", "a")), tmp_path / "out")
+    assert pq.read_table(tmp_path / "out/drops.parquet")["source"].to_pylist() == ["b/x"]
+
+
+def test_a_document_loses_lines_that_it_repeats_and_code_does_not(tmp_path: Path):
+    text = f"{'-' * 30}\nbegin\n{'-' * 30}\nend"
+    put(tmp_path / "in", "a", [text])
+    put(tmp_path / "in", "code/c", [text + "s = len(range(9))"])
+    _, repeats = dedup(SOURCES, [tmp_path / "in"], RULES, tmp_path / "out")
+    assert repeats == {"a": 1}
+    assert pq.read_table(tmp_path / "out/repeats.parquet").to_pylist() == [
+        {"id": digest.of_text(text), "source": "a", "lines": 1}
+    ]
+    read = {name: frames.read(frames.parts(tmp_path / "out", name))["text"].to_pylist() for name in ("a", "code/c")}
+    assert read == {"a": [f"{'-' * 30}\nbegin\nend"], "code/c": [text + "s = len(range(9))"]}
+
+
+LINES = st.lists(st.sampled_from(["long line one", "long line two", "short", "", "$$", "```"]), max_size=14).map("\n".join)
+
+
+@given(LINES)
+@settings(max_examples=300)
+def test_reading_once_is_done_once_and_spares_short_lines_maths_and_code(text: str):
+    once, count = read_once(text, 10)
+    assert read_once(once, 10) == (once, 0)
+    assert [text[a:b] for a, b in blocks(text)] == [once[a:b] for a, b in blocks(once)]
+    assert once.count("short") == text.count("short")
+    assert once.count("long") == text.count("long") - count
+    assert {line for line in text.split("\n") if line} == {line for line in once.split("\n") if line}
 
 
 def test_every_document_is_kept_or_told(tmp_path: Path):
     texts = [" ".join(made_up(n, 30)) for n in range(50)]
     put(tmp_path / "in", "a", texts)
     put(tmp_path / "in", "b", texts[:20])
-    drops = dedup([tmp_path / "in"], RULES, tmp_path / "out")
+    drops, _ = dedup(SOURCES, [tmp_path / "in"], RULES, tmp_path / "out")
     told = len(pq.read_table(tmp_path / "out/drops.parquet"))
     assert sum(flow.kept for flow in drops.sources.values()) + told == 70
     assert {name: flow.reasons["exact"].count for name, flow in drops.sources.items() if flow.reasons} == {"b": 20}
