@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,28 +37,29 @@ SEEKS = 200
 class Draw:
     """Stands where the tokenizer does: a text is a count of ids to draw."""
 
-    vocab_size, eos_id, bos_id = VOCABULARY, EOS, None
+    eos_id, bos_id = EOS, None
 
-    def __init__(self) -> None:
-        self.draw = np.random.default_rng(1)
+    def __init__(self, vocabulary: int) -> None:
+        self.vocab_size, self.draw = vocabulary, np.random.default_rng(1)
 
     def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
         lengths = np.array([int(text) for text in texts])
-        ids = self.draw.integers(EOS + 1, VOCABULARY, int(lengths.sum()))
+        ids = self.draw.integers(EOS + 1, self.vocab_size, int(lengths.sum()))
         ids[np.cumsum(lengths) - 1] = EOS
         return ids, lengths
 
 
-def write_corpus(into: Path) -> Shards:
-    """One source, by the writer that makes every shard."""
-    codec, draw = Draw(), np.random.default_rng(2)
-    writers = [_Writer(into, f"web/{split}", codec, "uint32", SHARD) for split in ("train", "held")]  # type: ignore[arg-type]
-    while writers[0].tokens < TOKENS + 1:
-        lengths = draw.lognormal(6.0, 1.0, 4096).astype(int).clip(2, 100_000)
+def write_corpus(into: Path, *, tokens: int, vocabulary: int, documents: float) -> Shards:
+    """One source, by the writer that makes every shard; documents are exp(normal(`documents`, 1)) ids long."""
+    codec, draw = Draw(vocabulary), np.random.default_rng(2)
+    dtype: Literal["uint16", "uint32"] = "uint16" if vocabulary <= 1 << 16 else "uint32"
+    writers = [_Writer(into, f"web/{split}", codec, dtype, SHARD) for split in ("train", "held")]  # type: ignore[arg-type]
+    while writers[0].tokens < tokens:
+        lengths = draw.lognormal(documents, 1.0, 4096).astype(int).clip(2, 100_000)
         writers[0].add([f"{n}" for n in range(4096)], [str(length) for length in lengths])
     train, held = (writer.close() for writer in writers)
     sources = {"web": SourceShards(train=train, held=held)}
-    return Shards(format=1, dtype="uint32", vocab_size=VOCABULARY, eos_id=EOS, bos_id=None, sources=sources)
+    return Shards(format=1, dtype=dtype, vocab_size=vocabulary, eos_id=EOS, bos_id=None, sources=sources)
 
 
 def open_batches(folder: Path, shards: Shards, context: int) -> Batches:
@@ -144,7 +146,7 @@ def lines() -> list[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("loader: writing 200 M ids ...", file=sys.stderr)
-        shards = write_corpus(folder)
+        shards = write_corpus(folder, tokens=TOKENS + 1, vocabulary=VOCABULARY, documents=6.0)
         return [*speed(folder, shards, 4096, 400), *speed(folder, shards, 512, 100), seek(folder, shards)]
 
 
