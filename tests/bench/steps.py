@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import pairs
-from tests.bench.baton import ROOT, Trainer
+from tests.bench.baton import CLOCKS, ROOT, Trainer
 from tests.bench.loader import write_corpus
 from tests.bench.pairs import Aim, Line
 from yulan.data.order import order_key
@@ -36,7 +36,7 @@ def prepare(folder: Path, ranks: int, steps: int) -> None:
     tokens = steps * phase.step_tokens
     # No checkpoint falls into the steps that are counted.
     phase = replace(phase, tokens=tokens, checkpoints=replace(phase.checkpoints, every=steps))
-    recipe = replace(recipe, phases=dict(recipe.phases) | {"phase-01": phase})
+    recipe = replace(recipe, phases={"phase-01": phase}, schedule=replace(recipe.schedule, warmup=WARMUP))
     shards = write_corpus(folder / "shards", tokens=tokens + 1, vocabulary=recipe.model.vocab_size, documents=4.5)
     spans = {"web": Span(quota=tokens, start=0, repeated=0)}
     segments = cut_segments(spans, shards)
@@ -61,19 +61,19 @@ def prepare(folder: Path, ranks: int, steps: int) -> None:
     write_job(job)
 
 
-def lines(ranks: int = 1, count: int = PAIRS) -> list[Line]:
+def lines(ranks: int = 1, count: int = PAIRS, clock: str = "wall") -> list[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder, trainers = Path(name), {}
         prepare(folder, ranks, count + WARMUP + 2)
         try:
             for each, module in [("ours", "tests.bench.ours"), *((peer, f"tests.bench.peers.{peer}") for peer in AIMS)]:
                 print(f"steps: starting {each} ...", file=sys.stderr)
-                trainers[each] = Trainer(folder / each, module, ranks)
+                trainers[each] = Trainer(folder / each, module, ranks, clock)
             times = pairs.rounds({each: trainer.step for each, trainer in trainers.items()}, count, warmup=WARMUP)
         finally:
             for trainer in trainers.values():
                 trainer.end()
-    where = f"{ranks} process{'es' if ranks > 1 else ''}"
+    where = f"{ranks} process{'es' if ranks > 1 else ''}" + ("" if clock == "wall" else f", {clock} time")
     return [
         pairs.ratio(
             f"training against {told}, {where}",
@@ -91,8 +91,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     told = parser.parse_args()
-    pairs.show(lines(told.ranks, told.pairs))
+    pairs.show(lines(told.ranks, told.pairs, told.clock))
 
 
 if __name__ == "__main__":
