@@ -7,11 +7,11 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.bench.ranks import command, environment
+
 CLOCK = "YULAN_BENCH_CLOCK"
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 """On a machine that others use too, a process's own time says more; waiting for other ranks is not in it."""
@@ -48,12 +48,15 @@ class Trainer:
         server.bind(str(folder / "baton"))
         server.listen()
         server.settimeout(1.0)
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
-        command += [f"--nproc-per-node={ranks}", "--module", module, str(folder)]
-        own = {"PYTHONPATH": str(ROOT), "DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", CLOCK: clock}
+        own = environment(**{CLOCK: clock})
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                command, env=os.environ | own, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+                command(module, ranks, str(folder)),
+                env=own,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         for _ in range(START):
             try:

@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.bench import pairs
-from tests.bench.baton import CLOCKS, ROOT, Trainer
+from tests.bench.baton import CLOCKS, Trainer
 from tests.bench.loader import write_corpus
 from tests.bench.pairs import Aim, Line
+from tests.bench.ranks import ROOT
 from yulan.data.order import order_key
 from yulan.data.pack import write_pack
 from yulan.data.spans import Span, cut_segments

@@ -22,13 +22,10 @@ def save(tensors: dict[str, Tensor], path: Path) -> None:
     os.close(handle)
 
 
-def digest(paths: list[Path]) -> list[str]:
-    """sha256 of each file."""
-    found = []
-    for path in paths:
-        with path.open("rb") as file:
-            found.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return found
+def digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load(paths: list[Path], into: dict[str, Tensor]) -> None:
