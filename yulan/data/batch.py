@@ -85,8 +85,8 @@ def _assembled(pack: Pack, rows: Ints, micros: int) -> list[Micro]:
     for short in np.flatnonzero(found.lengths <= context).tolist():
         targets[short, found.lengths[short] - 1 :] = NO_LOSS
     bounds = np.append(place[column < context], targets.size).astype(np.int32)
-    positions = np.repeat(bounds[:-1], np.diff(bounds))
-    positions = np.subtract(_line(targets.size), positions, out=positions).reshape(targets.shape)
+    turns = np.repeat(bounds[:-1], np.diff(bounds))
+    positions = np.subtract(_line(targets.size), turns, out=turns).reshape(targets.shape)
     # A micro-batch begins with a document, so its end is the begin of the next one.
     edges = np.arange(micros + 1) * (size * context)
     cuts = np.searchsorted(bounds, edges).tolist()
