@@ -33,11 +33,9 @@ test-all: setup
 slurm: setup
 	@$(PYTEST) -m slurm -rs tests/slurm
 
-# Ratios against named peers, and the figures of a clone in which `make repro` has ended.
+# Ratios against named peers, one table at the end. What a clone in which `make repro` has ended shows: python -m tests.bench.nano
 bench: setup
-	@$(BIN)/python -m tests.bench.nano
-	@$(BIN)/python -m tests.bench.reduction
-	@$(BIN)/python -m tests.bench.save
+	@$(BIN)/python -m tests.bench
 
 # Decisions beside those of named peers, which stay out of our environment.
 compare: setup peers

@@ -29,6 +29,12 @@ def test_no_python_file_is_longer_than_300_lines(tree: dict[str, ast.Module], te
     assert not long
 
 
+def test_a_peer_of_a_bench_is_short_enough_to_be_reviewed(tree: dict[str, ast.Module], texts: dict[str, str]):
+    peers = {name: texts[name].count("\n") for name in tree if name.startswith("tests/bench/peers/")}
+    assert peers
+    assert max(peers.values()) <= 80
+
+
 def test_a_function_fits_a_screen(tree: dict[str, ast.Module]):
     long = [
         f"{name}:{each.lineno} {each.name}: {each.end_lineno - each.lineno + 1} lines"

@@ -1,6 +1,7 @@
 """The order of windows: a permutation without state. Any place in it costs the same to compute."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,8 @@ from yulan import digest
 from yulan.errors import DataError
 
 ROUNDS = 4
+BLOCK = 1 << 12
+"""Places that are computed together for `span`: one costs a hundred calls of numpy, 4,096 hardly more."""
 
 
 class OrderExhausted(DataError):
@@ -35,6 +38,17 @@ class Order:
     def __getitem__(self, index: int) -> int:
         """Row of the pack that is the `index`-th to be trained on."""
         return int(self.rows(np.array([index]))[0])
+
+    def span(self, begin: int, count: int) -> npt.NDArray[np.int64]:
+        """Rows at the places begin ... begin + count - 1; neighbours are found at once.
+
+        Raises: OrderExhausted: a place outside [0, windows).
+        """
+        if not 0 <= begin < begin + count <= self.windows:
+            return self.rows(np.arange(begin, begin + count))
+        low, high = begin // BLOCK, -(-(begin + count) // BLOCK)
+        found = [_block(self, number) for number in range(low, high)]
+        return (found[0] if len(found) == 1 else np.concatenate(found))[begin - low * BLOCK :][:count].copy()
 
     def rows(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows at several places; each takes about two walks.
@@ -74,6 +88,11 @@ class Order:
             for key in self._keys[:ROUNDS]:
                 left, right = right, left ^ (_mix(right ^ key) & mask)
         return (left << half) | right
+
+
+@lru_cache(maxsize=4)
+def _block(order: Order, number: int) -> npt.NDArray[np.int64]:
+    return order.rows(np.arange(number * BLOCK, min((number + 1) * BLOCK, order.windows)))
 
 
 def _mix(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -110,10 +110,17 @@ class Rows:
 
     tokens: npt.NDArray[np.unsignedinteger]
     """(R, T + 1), as wide as in the shards; eos after `lengths`."""
-    starts: npt.NDArray[np.bool_]
-    """(R, T + 1): here begins a document, a span or the padding."""
+    begins: Ints
+    """Places in the flattened R x (T + 1) where a document, a span or the padding begins, rising; each row's first is one."""
     lengths: Ints
     """(R,) real ids."""
+
+    @property
+    def starts(self) -> npt.NDArray[np.bool_]:
+        """(R, T + 1): `begins` as marks."""
+        marks = np.zeros(self.tokens.size, np.bool_)
+        marks[self.begins] = True
+        return marks.reshape(self.tokens.shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -163,8 +170,8 @@ class Pack:
     def rows(self, rows: Ints) -> Rows:
         """Windows `rows`, in that order."""
         width = self.context + 1
-        first, last = self.offsets[rows].astype(np.int64), self.offsets[rows + 1].astype(np.int64)
-        count = last - first
+        first = self.offsets[rows].astype(np.int64)
+        count = self.offsets[rows + 1].astype(np.int64) - first
         of = np.repeat(np.arange(len(rows)), count)
         pieces = self.pieces[np.repeat(first - np.cumsum(count) + count, count) + np.arange(len(of))]
         shard, start, length = (pieces[name].astype(np.int64) for name in ("shard", "start", "length"))
@@ -175,21 +182,19 @@ class Pack:
         tokens = np.empty(len(rows) * width, self.header.dtype)
         for s, a, n, t in zip(shard.tolist(), start.tolist(), length.tolist(), target.tolist(), strict=True):
             tokens[t : t + n] = self.tokens[s][a : a + n]
-        shaped = tokens.reshape(len(rows), width)
-        for row in np.flatnonzero(lengths < width):
-            shaped[row, lengths[row] :] = self.header.eos_id
-        starts = np.zeros(len(tokens), np.bool_)
-        starts[1:] = tokens[:-1] == self.header.eos_id
+        short = np.flatnonzero(lengths < width).tolist()
+        for row in short:
+            tokens[row * width + lengths[row] : (row + 1) * width] = self.header.eos_id
         # A piece that goes on where the one before it ended, in the next file of the stream, begins nothing.
         place, stream = self.bases[shard] + start, self.streams[shard]
         goes_on = (of[1:] == of[:-1]) & (stream[1:] == stream[:-1]) & (place[1:] == place[:-1] + length[:-1])
-        starts[target[1:][~goes_on]] = True
-        marks = starts.reshape(len(rows), width)
-        marks[:, 0] = True
-        for row in np.flatnonzero(lengths < width):
-            marks[row, lengths[row] :] = False
-            marks[row, lengths[row]] = True
-        return Rows(tokens=shaped, starts=marks, lengths=lengths)
+        begins = np.concatenate([target[:1], target[1:][~goes_on], np.flatnonzero(tokens[:-1] == self.header.eos_id) + 1])
+        begins.sort()
+        begins = begins[np.append(True, begins[1:] != begins[:-1])]
+        for row in short:
+            padding = row * width + lengths[row]
+            begins = np.union1d(begins[(begins < padding) | (begins >= (row + 1) * width)], padding)
+        return Rows(tokens=tokens.reshape(len(rows), width), begins=begins, lengths=lengths)
 
 
 def _table(path: Path, kind: np.dtype[Any], rows: int) -> npt.NDArray[Any]:

@@ -48,7 +48,7 @@ def _train(job: Job, saver: Saver) -> None:
     while state.phase_step < job.steps and not stopping:
         saver.check()
         began, step = time.perf_counter(), state.global_step + 1
-        micros = [batches.micro(state.cursor.windows, index) for index in run.indices()]
+        micros = batches.micros(state.cursor.windows, run.indices())
         targets, digests = run.exchange(micros)
         losses = [engine.backward(micro, 1.0 / targets) for micro in micros]
         lr = rate_in(job.phase, step, recipe)

@@ -57,7 +57,17 @@ def test_positions_restart_with_each_document(batches: Batches):
 def test_a_micro_batch_has_the_shapes_and_types_of_the_model(batches: Batches):
     micro = batches.micro(8, 3)
     assert (micro.tokens.shape, micro.targets.shape, micro.positions.shape) == ((2, 33), (2, 32), (2, 32))
-    assert {micro.tokens.dtype, micro.targets.dtype, micro.positions.dtype, micro.rows.dtype} == {np.dtype(np.int64)}
+    assert {micro.tokens.dtype, micro.positions.dtype, micro.cu_seqlens.dtype} == {np.dtype(np.int32)}
+    assert {micro.targets.dtype, micro.rows.dtype} == {np.dtype(np.int64)}
+
+
+def test_micro_batches_read_at_once_are_those_read_one_by_one(batches: Batches):
+    for consumed, indices in ((0, range(GRID)), (8, range(1, 3)), (12, range(3, 4))):
+        for index, micro in zip(indices, batches.micros(consumed, indices), strict=True):
+            alone = batches.micro(consumed, index)
+            for name in ("rows", "tokens", "targets", "cu_seqlens", "positions"):
+                assert getattr(micro, name).tolist() == getattr(alone, name).tolist()
+            assert micro.digest == alone.digest
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yulan.data.order import Order, OrderExhausted, order_key
+from yulan.data.order import BLOCK, Order, OrderExhausted, order_key
 from yulan.errors import DataError
 
 
@@ -33,6 +33,20 @@ def test_a_place_far_away_is_found_at_once():
     found = order.rows(np.arange(10**12 - 1000, 10**12))
     assert time.perf_counter() - begin < 0.5
     assert len(set(found.tolist())) == 1000
+
+
+@given(st.integers(1, 3 * BLOCK), st.data())
+def test_a_span_is_its_places_one_by_one(windows: int, data: st.DataObject):
+    order = Order(windows=windows, key="k")
+    begin = data.draw(st.integers(0, windows))
+    count = data.draw(st.integers(0, windows - begin))
+    assert order.span(begin, count).tolist() == order.rows(np.arange(begin, begin + count)).tolist()
+
+
+@pytest.mark.parametrize(("begin", "count"), [(-1, 2), (9, 2)])
+def test_a_span_past_the_phase_is_an_error(begin: int, count: int):
+    with pytest.raises(OrderExhausted, match="is asked for, the phase has 10"):
+        Order(windows=10, key="k").span(begin, count)
 
 
 def test_golden_order():

@@ -91,6 +91,16 @@ def test_the_loss_sums_cross_entropy_and_squared_logsumexp_over_real_targets(dec
     torch.testing.assert_close(each, functional.cross_entropy(logits, targets, reduction="none"))
 
 
+def test_ids_and_positions_of_32_bits_give_the_bits_of_64(decoder, pack):
+    tokens, positions, cu_seqlens = pack
+    found = []
+    for kind in (torch.int64, torch.int32):
+        decoder.zero_grad()
+        decoder(tokens.to(kind), positions.to(kind), cu_seqlens, 1e4, "sdpa", tokens.roll(-1), 0.01).total.backward()
+        found.append([p.grad.view(torch.int32).tolist() for p in decoder.parameters()])
+    assert found[0] == found[1]
+
+
 def test_every_parameter_has_the_gradient_that_autograd_finds_on_plain_operations(decoder, small, pack):
     tokens, _, cu_seqlens = pack
     targets = tokens.roll(-1)

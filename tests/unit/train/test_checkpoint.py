@@ -20,7 +20,7 @@ from yulan.train.checkpoint import stream, write
 from yulan.train.checkpoint.initial import write_initial
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in
-from yulan.train.checkpoint.state import State, read_state, state_json
+from yulan.train.checkpoint.state import State, read_state, read_tensors, state_json
 from yulan.train.checkpoint.write import retain, write_checkpoint
 
 RECIPE = small_recipe()
@@ -66,6 +66,17 @@ def test_no_buffer_size_changes_a_byte(tmp_path: Path, state: State, monkeypatch
     monkeypatch.setattr(stream, "BUFFER", 37)
     small = save(tmp_path / "b", 4, state)
     assert manifest.read(whole / MANIFEST) == manifest.read(small / MANIFEST)
+
+
+def test_what_threads_hash_has_the_sums_of_what_lies_on_the_disk(tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch):
+    alone = save(tmp_path / "a", 4, state)
+    monkeypatch.setattr(write, "SMALL", 1)
+    threaded = save(tmp_path / "b", 4, state)
+    assert manifest.read(alone / MANIFEST) == manifest.read(threaded / MANIFEST)
+    assert not differences(threaded)
+    for row in read_tensors(threaded).tensors:
+        there = load_file(threaded / row.file)[row.name].numpy()
+        assert digest.of_bytes(there.tobytes()) == row.sha256
 
 
 def test_pieces_of_several_ranks_make_the_same_bytes(monkeypatch: pytest.MonkeyPatch):

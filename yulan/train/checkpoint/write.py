@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +22,8 @@ from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
 SHARD = 5 * 10**9
 """Bytes of the largest tensor file."""
+SMALL = 1 << 16
+"""Bytes below which a thread costs more than it saves."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,7 +61,7 @@ def write_checkpoint(
                 list(tensor_bytes(shard, fragment, kind, group))
         return
     files.require_space(folder.parent, sum(DTYPES[each][1] for each in kinds.values()) * sum(p.size for p in parameters))
-    with files.new_folder(folder) as partial:
+    with files.new_folder(folder) as partial, ThreadPoolExecutor(2) as pool:
         listed: list[File] = []
         rows: list[TensorRow] = []
         for kind, precision in kinds.items():
@@ -66,13 +69,13 @@ def write_checkpoint(
                 name = f"{index:05d}-of-{len(shards):05d}.safetensors"
                 scales: dict[str, torch.Tensor] = {}
                 parts = _encoded(tensor_bytes(shard, fragment, kind, group), kind, precision, scales)
-                file, found = _write_tensors(partial, name, kind, shard, parts, precision)
+                file, found = _write_tensors(partial, name, kind, shard, parts, precision, pool)
                 listed.append(file)
                 rows += found
                 if scales:
                     small = [replace(p, shape=(blocks(p.size),)) for p in shard]
                     parts = ((p, memoryview(scales[p.name].numpy()).cast("B")) for p in small)
-                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32")
+                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", pool)
                     listed.append(file)
                     rows += found
         table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
@@ -129,29 +132,36 @@ def _header(parameters: Sequence[Parameter], precision: Precision) -> bytes:
 
 
 class _Hashing:
-    """A file that is hashed as it is written."""
+    """A file that is hashed as it is written, by other threads: each byte goes into two sums."""
 
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file, self.sum, self.size = file, digest.running(), 0
+    def __init__(self, file: IO[bytes], pool: Executor) -> None:
+        self.file, self.pool, self.sum, self.size = file, pool, digest.running(), 0
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes | memoryview, *also: Any) -> None:
+        """Write and hash, into the sums `also` too; all is done with `data` when it returns."""
+        sums = (self.sum, *also)
+        jobs = [self.pool.submit(each.update, data) for each in sums] if len(data) >= SMALL else []
         self.file.write(data)
-        self.sum.update(data)
+        for each in sums if not jobs else ():
+            each.update(data)
+        if jobs:
+            files.write_behind(self.file, self.size, len(data))
+        for job in jobs:
+            job.result()
         self.size += len(data)
 
 
 def _write_tensors(
-    folder: Path, part: str, kind: str, parameters: Sequence[Parameter], parts: Parts, precision: Precision
+    folder: Path, part: str, kind: str, parameters: Sequence[Parameter], parts: Parts, precision: Precision, pool: Executor
 ) -> tuple[File, list[TensorRow]]:
     """Write one file of a set; returns it as the manifest lists it, and its tensors as tensors.json does."""
     sums = {p.name: digest.running() for p in parameters}
     path = folder / f"{kind}-{part}"
     with files.open_new(path) as file:
-        out = _Hashing(file)
+        out = _Hashing(file, pool)
         out.write(_header(parameters, precision))
         for parameter, data in parts:
-            out.write(data)
-            sums[parameter.name].update(data)
+            out.write(data, sums[parameter.name])
     rows = [
         TensorRow(
             name=p.name, set=kind, file=path.name, dtype=DTYPES[precision][0], shape=p.shape, sha256=sums[p.name].hexdigest()
