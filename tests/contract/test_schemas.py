@@ -36,9 +36,10 @@ CLASSES = {
     "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",
     "sources": "yulan.recipe.sources:Sources",
-    "state": "yulan.train.checkpoint.state:State",
+    "state": "yulan.train.checkpoint.state:StateFile",
     "tensors": "yulan.train.checkpoint.state:TensorTable",
     "verdict": "yulan.release.verdict:Verdict",
+    "watched": "yulan.train.checkpoint.state:Watched",
 }
 ROWS = {"metrics", "replay"}
 """Rows of logs: written by the step, read as they are."""

@@ -149,12 +149,13 @@ def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Deter
         mix=str(plan.mix),
         shards=str(plan.shards),
         order=order_key(plan.mix_digest, plan.recipe.seed),
+        parent=str(plan.parent),
         start=str(start),
         steps=plan.steps,
         chain=begin.chain,
         determinism=determinism,
         trajectory=trajectory,
-        fresh_optimizer=plan.fresh_optimizer and start == plan.parent,
+        fresh_optimizer=plan.fresh_optimizer,
     )
 
 

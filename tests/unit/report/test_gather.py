@@ -95,7 +95,9 @@ def test_scores_answers_and_generations_come_from_the_evaluation(tmp_path: Path,
 
 def row(step: int, **changed: object) -> dict[str, object]:
     known = {"step": step, "phase_step": step, "tokens": 64 * step, "targets": 60, "loss": 2.5, "z": 9.0, "lr": 0.01}
-    return known | {"grad_norm": 1.25, "skipped": False, "chain": "0" * 64} | changed
+    return (
+        known | {"grad_norm": 1.25, "skipped": False, "why": None, "windows": None, "rollback": None, "chain": "0" * 64} | changed
+    )
 
 
 def test_a_skipped_step_has_no_point(tmp_path: Path, book: Book):
