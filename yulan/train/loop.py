@@ -11,7 +11,8 @@ from yulan.data.pack import Pack
 from yulan.train.checkpoint.saver import Saver
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job
-from yulan.train.log import TIMING, Log, batch_digest
+from yulan.train.log import TIMING, WATCH, Log, batch_digest
+from yulan.train.observe import Before, look
 from yulan.train.randomness import seed_all
 from yulan.train.run import Run, metrics_row
 from yulan.train.schedule import rate_in
@@ -51,15 +52,19 @@ def _train(job: Job, saver: Saver) -> None:
         micros = [batches.micro(state.cursor.windows, index) for index in run.indices()]
         targets, digests = run.exchange(micros)
         lr = rate_in(job.phase, step, recipe)
+        before = Before.of(engine) if (state.phase_step + 1) % rule.every == 0 else None
         taken, stopping = run.take(micros, targets, lr, state, stop.asked)
         state, back = run.advance(state, lr, taken), None
         if (at := target(rule, state.watched, state.phase_step, phase.checkpoints.every)) is not None:
             require_patience(rule, state.watched, step, taken.loss, taken.norm)
             state, back = run.go_back(state, at, saver), step - state.phase_step + at
+        seen = look(engine, micros[0], before, step, taken.norm, taken.why is None) if before and back is None else None
         saving = stopping or state.phase_step == job.steps or state.phase_step % phase.checkpoints.every == 0
         if log is not None:
             held = {"step": step, "batch": batch_digest(digests), "loss": taken.loss.hex(), "grad_norm": taken.norm.hex()}
             log.add(metrics_row(state, taken, phase.batch, back), held, durable=saving)
+            if seen is not None:
+                files.append(folder / WATCH, [seen], durable=saving)
             state = replace(state, chain=log.chain)
             seconds = round(time.perf_counter() - began, 4)
             files.append(folder / TIMING, [{"step": step, "seconds": seconds, "tokens": phase.step_tokens}])

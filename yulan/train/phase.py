@@ -18,7 +18,7 @@ from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import slurm, torchrun
 from yulan.train.launch.job import CHECKPOINTS, JOB, Job, read_job, training_keys
-from yulan.train.log import METRICS, REPLAY
+from yulan.train.log import METRICS, REPLAY, WATCH
 
 LOCK = "lock"
 
@@ -177,5 +177,5 @@ def link_outcome(outcome: Outcome, data: Path) -> None:
     files.remove(data)
     for each in outcome.kept:
         files.link_tree(each, data / CHECKPOINTS / each.name)
-    for name in (METRICS, REPLAY):
+    for name in (METRICS, REPLAY, WATCH):
         files.link(outcome.folder / name, data / name)
