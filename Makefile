@@ -38,6 +38,7 @@ bench: setup
 	@$(BIN)/python -m tests.bench.nano
 	@$(BIN)/python -m tests.bench.reduction
 	@$(BIN)/python -m tests.bench.save
+	@$(BIN)/python -m tests.bench.watch
 
 ui: setup
 	@$(BIN)/yulan track ui

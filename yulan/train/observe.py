@@ -7,7 +7,7 @@ Legend: T positions, N query heads, K key/value heads, H head width.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -21,12 +21,15 @@ from yulan.model.shape import Parameter
 from yulan.train.checkpoint.stream import KINDS
 from yulan.train.engine import Engine
 from yulan.train.log import finite
-from yulan.train.reduce import norms
 
 SCORES = 1 << 22
 """Attention scores in memory at a time."""
 QUANTITIES = 3
 """Gradient, update, weights."""
+BITS, CHUNK = 18, 1 << 16
+"""A number as it is squared, in the largest one's; numbers whose squares are summed at a time, exactly: 2 x 18 + 16 < 53."""
+CARRY = 30
+"""Bits of a sum that go into the first of two integers."""
 
 
 def role(parameter: Parameter) -> str:
@@ -34,16 +37,27 @@ def role(parameter: Parameter) -> str:
     return parameter.name.split(".")[-2] if parameter.kind in ("matrix", "embedding") else parameter.kind
 
 
+def roles(engine: Engine) -> list[str]:
+    return list(dict.fromkeys(role(p) for p in engine.parameters))
+
+
+def own(engine: Engine, name: str, kind: str) -> Tensor:
+    """This rank's numbers of all parameters of a role, one after the other; a copy."""
+    pieces = [engine.fragment(p.name, kind) for p in engine.parameters if role(p) == name]
+    numbers = [piece[1] for piece in pieces if piece is not None]
+    return torch.cat(numbers) if numbers else torch.empty(0, device=engine.device)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Before:
     """This rank's weights and first moments before an update, in host memory: 8 bytes a number of its partition."""
 
-    pieces: dict[tuple[str, str], Tensor]
+    numbers: dict[tuple[str, str], Tensor]
+    """By role and set."""
 
     @classmethod
     def of(cls, engine: Engine) -> "Before":
-        found = {(p.name, kind): engine.fragment(p.name, kind) for p in engine.parameters for kind in KINDS[:2]}
-        return cls(pieces={key: torch.empty(at[1].shape).copy_(at[1]) for key, at in found.items() if at is not None})
+        return cls(numbers={(name, kind): own(engine, name, kind).cpu() for name in roles(engine) for kind in KINDS[:2]})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,29 +130,57 @@ def look_forward(engine: Engine, micro: Micro) -> Seen:
     return seen
 
 
+def norms(parts: Callable[[], Iterable[tuple[int, Tensor]]], count: int, device: Any) -> list[float]:
+    """Euclidean norms of `count` sets of numbers over all ranks; inf if one is not finite. Every rank calls it.
+
+    `parts` gives what this rank has of each, (set, fp32 with one axis), and is gone through twice. Numbers are rounded to
+    2^-18 of their set's largest, so that their squares are integers and the sum knows no order and no ranks.
+    """
+    top = torch.zeros(count, dtype=torch.float64, device=device)
+    for index, numbers in parts():
+        if len(numbers):
+            low, high = torch.aminmax(numbers)
+            top[index] = torch.maximum(-low, high).double().nan_to_num(math.inf, math.inf)
+    dist.all_reduce(top, op=dist.ReduceOp.MAX)
+    tops = top.tolist()
+    # No power of two beyond fp32's; numbers below 1e-32 lose bits by it.
+    shifts = [min(126, BITS - math.frexp(each)[1]) if math.isfinite(each) else 0 for each in tops]
+    sums = torch.zeros((count, 2), dtype=torch.int64, device=device)
+    for index, numbers in parts():
+        for part in (numbers * math.ldexp(1.0, shifts[index])).round_().split(CHUNK) if math.isfinite(tops[index]) else ():
+            whole = part.double()
+            square = whole.dot(whole).long()
+            sums[index, 0] += square & ((1 << CARRY) - 1)
+            sums[index, 1] += square >> CARRY
+    dist.all_reduce(sums)
+    found = zip(tops, shifts, sums.tolist(), strict=True)
+    return [
+        math.ldexp(math.sqrt((upper << CARRY) + lower), -shift) if math.isfinite(each) else math.inf
+        for each, shift, (lower, upper) in found
+    ]
+
+
 def look_at_update(engine: Engine, before: Before, norm: float) -> dict[str, dict[str, float | None]]:
-    """Norms by role, over all ranks, bit-equal for any number of them that has equal weights and moments. Every rank calls it.
+    """Norms by role, over all ranks and equal for any number of them. Every rank calls it.
 
     A gradient is read back from the first moment, (m' - beta1 m) / (1 - beta1), and what clipping took from it is given
     back: so it is to be had under every ZeRO stage and with offloaded states, with a relative error of some 1e-6.
     """
     beta, clip = engine.recipe.optimizer.beta1, engine.recipe.optimizer.clip
     scale = max(1.0, (norm + 1e-6) / clip) / (1.0 - beta)
-    roles = list(dict.fromkeys(role(p) for p in engine.parameters))
+    names = roles(engine)
 
     def parts() -> Iterator[tuple[int, Tensor]]:
-        for p in engine.parameters:
-            weights, moment = (engine.fragment(p.name, kind) for kind in KINDS[:2])
-            if weights is None or moment is None:
-                continue
-            index, old = QUANTITIES * roles.index(role(p)), before.pieces[p.name, KINDS[0]].to(weights[1].device)
-            yield index, (moment[1] - beta * before.pieces[p.name, KINDS[1]].to(moment[1].device)).mul_(scale)
-            yield index + 1, weights[1] - old
-            yield index + 2, old
+        for index, name in enumerate(names):
+            weights, moment = (own(engine, name, kind) for kind in KINDS[:2])
+            old = before.numbers[name, KINDS[0]].to(weights.device)
+            yield QUANTITIES * index, moment.sub_(before.numbers[name, KINDS[1]].to(moment.device), alpha=beta).mul_(scale)
+            yield QUANTITIES * index + 1, weights.sub_(old)
+            yield QUANTITIES * index + 2, old
 
-    found = norms(parts, QUANTITIES * len(roles), engine.device)
+    found = norms(parts, QUANTITIES * len(names), engine.device)
     told = {}
-    for index, name in enumerate(roles):
+    for index, name in enumerate(names):
         gradient, update, weights = found[QUANTITIES * index : QUANTITIES * (index + 1)]
         told[name] = {
             "grad_norm": finite(gradient),

@@ -6,9 +6,8 @@ same tree. So the engine's own traffic suffices wherever M and the number of ran
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -139,36 +138,24 @@ def _numbers(piece: Piece, values: list[Tensor]) -> Tensor:
 
 
 def norm(own: Tensor) -> float:
-    """Euclidean norm of all ranks' slices (fp32, one axis) together; inf if a number is not finite."""
-    return norms(lambda: [(0, own)], 1, own.device)[0]
-
-
-def norms(parts: Callable[[], Iterable[tuple[int, Tensor]]], count: int, device: Any) -> list[float]:
-    """The same of `count` sets of numbers. `parts` gives this rank's, (set, fp32 with one axis); it is gone through twice.
+    """Euclidean norm of all ranks' slices (fp32, one axis) together; inf if a number is not finite.
 
     Squares are exact in fp64. Cut off 60 bits below the largest, they are integers, whose sum knows no order. What is
     cut off is less than 2^-28 of the norm for 2^31 numbers.
     """
-    top = torch.zeros(count, dtype=torch.float64, device=device)
-    for index, numbers in parts():
-        if len(numbers):
-            # Not maximum: inf and NaN alike become inf.
-            top[index] = torch.nan_to_num(
-                torch.maximum(top[index], torch.linalg.vector_norm(numbers, math.inf).double()), math.inf, math.inf
-            )
-    dist.all_reduce(top, op=dist.ReduceOp.MAX)
-    tops = top.tolist()
-    exponents = [math.frexp(each)[1] if math.isfinite(each) else 0 for each in tops]
-    sums = torch.zeros((count, 2), dtype=torch.int64, device=device)
-    for index, numbers in parts():
-        for part in numbers.split(CHUNK) if math.isfinite(tops[index]) else ():
-            squares = part.double().mul_(math.ldexp(1.0, -exponents[index])).square_().mul_(1 << DIGITS)
-            upper = squares.floor()
-            sums[index, 0] += upper.long().sum()
-            sums[index, 1] += squares.sub_(upper).mul_(1 << DIGITS).long().sum()
+    top = float(torch.linalg.vector_norm(own, math.inf))
+    told = torch.tensor([not math.isfinite(top), top if math.isfinite(top) else 0.0], dtype=torch.float64, device=own.device)
+    dist.all_reduce(told, op=dist.ReduceOp.MAX)
+    spoilt, top = told.tolist()
+    if spoilt or not top:
+        return math.inf if spoilt else 0.0
+    exponent = math.frexp(top)[1]
+    sums = torch.zeros(2, dtype=torch.int64, device=own.device)
+    for part in own.split(CHUNK):
+        squares = part.double().mul_(math.ldexp(1.0, -exponent)).square_().mul_(1 << DIGITS)
+        upper = squares.floor()
+        sums[0] += upper.long().sum()
+        sums[1] += squares.sub_(upper).mul_(1 << DIGITS).long().sum()
     dist.all_reduce(sums)
-    found = zip(tops, exponents, sums.tolist(), strict=True)
-    return [
-        math.ldexp(math.sqrt((upper << DIGITS) + lower), exponent - DIGITS) if math.isfinite(each) else math.inf
-        for each, exponent, (upper, lower) in found
-    ]
+    upper_sum, lower_sum = sums.tolist()
+    return math.ldexp(math.sqrt((upper_sum << DIGITS) + lower_sum), exponent - DIGITS)
