@@ -6,6 +6,7 @@ without gradient, over one window of the step; the rest from weights and moments
 Legend: T positions, N query heads, K key/value heads, H head width.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -114,15 +115,18 @@ def look_forward(engine: Engine, micro: Micro) -> Seen:
         hooks.append(layer.input_layernorm.register_forward_pre_hook(note(seen.hidden)))
         hooks.append(layer.post_attention_layernorm.register_forward_pre_hook(note(seen.middle)))
         hooks.append(layer.self_attn.register_forward_pre_hook(wrap))
+    # A compiled module does not see hooks that were added later.
+    eager = torch.compiler.set_stance("force_eager") if engine.device.type == "cuda" else contextlib.nullcontext()
     engine.engine.module.eval()
     try:
-        engine.engine.module(
-            torch.from_numpy(micro.tokens[0, :-1]).to(engine.device),
-            torch.from_numpy(micro.positions[0]).to(engine.device),
-            torch.tensor(bounds, dtype=torch.int32, device=engine.device),
-            engine.phase.rope_theta,
-            engine.profile.attention,
-        )
+        with eager:
+            engine.engine.module(
+                torch.from_numpy(micro.tokens[0, :-1]).to(engine.device),
+                torch.from_numpy(micro.positions[0]).to(engine.device),
+                torch.tensor(bounds, dtype=torch.int32, device=engine.device),
+                engine.phase.rope_theta,
+                engine.profile.attention,
+            )
     finally:
         engine.engine.module.train()
         for hook in hooks:

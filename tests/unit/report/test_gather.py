@@ -101,7 +101,7 @@ def row(step: int, **changed: object) -> dict[str, object]:
 
 
 def test_a_skipped_step_has_no_point(tmp_path: Path, book: Book):
-    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss=None, grad_norm=None, skipped=True), row(3)])
+    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss=250.0, skipped=True, why="loss", windows=[16, 32]), row(3)])
     facts = gather(book, {"train@phase-01": tmp_path})
     assert facts.curves == tuple(
         Point(phase="phase-01", step=step, tokens=64 * step, loss=2.5, lr=0.01, grad_norm=1.25) for step in (1, 3)

@@ -16,6 +16,7 @@ from tests.unit.train.poison import spoilt
 from yulan import files
 from yulan.data.order import order_key
 from yulan.errors import IntegrityError, StateError, TrainError
+from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.recipe.training import Stretch
 from yulan.schema import plain
@@ -23,7 +24,7 @@ from yulan.train.checkpoint.scan import step_name, steps_in
 from yulan.train.checkpoint.state import read_state, read_tensors
 from yulan.train.determinism import determinism_of
 from yulan.train.launch.job import CHECKPOINTS, Job, write_job
-from yulan.train.log import METRICS
+from yulan.train.log import METRICS, WATCH
 from yulan.train.phase import train_phase
 from yulan.train.replay.run import replay
 from yulan.train.replay.segment import cut
@@ -42,7 +43,7 @@ def watchful(recipe: Recipe, told: Sequence[tuple[int, int]] = (), keep: int = 2
     phase = recipe.phase("phase-01")
     skip = tuple(Stretch(first=first, last=last) for first, last in told)
     phase = replace(phase, skip=skip, checkpoints=replace(phase.checkpoints, every=EVERY, keep=keep))
-    watch = replace(recipe.watch, window=8, least=4, patience=2, within=4, rollbacks=1)
+    watch = replace(recipe.watch, window=8, least=4, patience=2, within=4, rollbacks=1, every=5)
     return replace(recipe, watch=watch, phases={**recipe.phases, "phase-01": phase})
 
 
@@ -57,10 +58,12 @@ def rows(run: Path) -> dict[int, dict[str, Any]]:
     return {row["step"]: row for row in files.complete_rows(run / METRICS)}
 
 
-def train_alone(world: World, run: Path, factors: Mapping[int, float], steps: int = STEPS, recipe: Recipe | None = None) -> Path:
+def train_alone(
+    world: World, run: Path, factors: Mapping[int, float], steps: int = STEPS, machine: Profile | None = None
+) -> Path:
     """One rank, this process."""
     with in_process(), spoilt(factors):
-        train_phase(world.plan(steps, recipe=recipe or watchful(world.recipe), profile=alone()), run)
+        train_phase(world.plan(steps, recipe=watchful(world.recipe), profile=machine or alone()), run)
     return run
 
 
@@ -199,3 +202,20 @@ def test_two_ranks_end_bit_equal_to_a_run_told_to_skip_the_same_windows(both: Pa
     assert {step: row["why"] for step, row in rows(told).items() if row["skipped"]} == dict.fromkeys(SKIPPED, "told")
     assert [row["why"] for row in rows(spoilt).values() if row["skipped"]] == ["loss", "not finite", "not finite", "loss"]
     assert rows(spoilt)[7]["grad_norm"] > 5 * rows(spoilt)[6]["grad_norm"], "finite, and told as it was"
+
+
+@pytest.mark.slow
+def test_under_exact_sums_log_and_looks_know_neither_ranks_nor_stage(world: World, both: Path, tmp_path: Path):
+    train_alone(world, tmp_path, SPOILT, machine=replace(alone(), reduction="exact"))
+    assert [row["step"] for row in files.complete_rows(tmp_path / WATCH)] == [5, 10, 15, 20, 25]
+    for zero in (0, 3):
+        run = both / f"{zero}-exact" / "spoilt"
+        for name in (METRICS, WATCH):
+            assert (run / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_a_look_at_a_skipped_step_has_no_update_and_one_where_training_went_back_is_not_there(world: World, tmp_path: Path):
+    train_alone(world, tmp_path, {10: NAN, 14: NAN, 15: NAN}, steps=16)
+    found = {row["step"]: row["groups"] is None for row in files.complete_rows(tmp_path / WATCH)}
+    assert found == {5: False, 10: True}
