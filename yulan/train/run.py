@@ -136,8 +136,15 @@ class Run:
         why: Reason | None = "told"
         loss, norm = cross_entropy / targets, math.nan
         if not told:
-            norm = self.engine.step(lr, lambda norm: refusal(rule, state.watched, loss, norm) is None)
-            why = refusal(rule, state.watched, loss, norm)
+            # An engine that finds a gradient not finite by itself does not ask.
+            answers: list[Reason | None] = ["not finite"]
+
+            def accept(norm: float) -> bool:
+                answers.append(refusal(rule, state.watched, loss, norm))
+                return answers[-1] is None
+
+            norm = self.engine.step(lr, accept)
+            why = answers[-1]
         return Taken(targets=targets, loss=loss, z=squared / targets, norm=norm, why=why), stopping
 
     def totals(self, losses: Sequence[Loss], stop: bool) -> tuple[float, float, bool]:
