@@ -36,6 +36,7 @@ slurm: setup
 # Ratios against named peers, one table at the end. What a clone in which `make repro` has ended shows: python -m tests.bench.nano
 bench: setup
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.watch
 
 # Decisions beside those of named peers, which stay out of our environment.
 compare: setup peers

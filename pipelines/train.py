@@ -62,18 +62,21 @@ def _last(checkpoints: Path) -> Path:
 def summary(stage: Stage, outcome: Outcome) -> dict[str, Any]:
     """Figures of the phase; losses are in nats a token."""
     phase, state = stage.recipe.phase(stage.phase or ""), outcome.state
-    losses = [row["loss"] for row in files.complete_rows(outcome.folder / METRICS) if row["loss"] is not None]
+    losses = [row["loss"] for row in files.complete_rows(outcome.folder / METRICS) if not row["skipped"]]
     tail = losses[-max(1, len(losses) // 10) :]
+    # A phase may be told to skip every step.
+    first, final, last = (losses[0], losses[-1], sum(tail) / len(tail)) if losses else (None, None, None)
     return {
         "steps": phase.steps,
         "global_step": state.global_step,
         "tokens": phase.steps * phase.step_tokens,
         "tokens_total": state.tokens,
         "tokens_dropped": phase.dropped,
-        "loss_first": losses[0],
-        "loss_final": losses[-1],
-        "loss_last_tenth": sum(tail) / len(tail),
+        "loss_first": first,
+        "loss_final": final,
+        "loss_last_tenth": last,
         "skipped": sum(1 for step in state.skipped if step > state.global_step - phase.steps),
+        "rollbacks": state.watched.rollbacks,
         "trajectory": state.trajectory,
     }
 

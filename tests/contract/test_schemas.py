@@ -39,11 +39,12 @@ CLASSES = {
     "slice": "yulan.release.slice:Slice",
     "sources": "yulan.recipe.sources:Sources",
     "spans": "yulan.data.index.spans:Header",
-    "state": "yulan.train.checkpoint.state:State",
+    "state": "yulan.train.checkpoint.state:StateFile",
     "tensors": "yulan.train.checkpoint.state:TensorTable",
     "verdict": "yulan.release.verdict:Verdict",
+    "watched": "yulan.train.checkpoint.state:Watched",
 }
-ROWS = {"metrics", "replay"}
+ROWS = {"metrics", "replay", "watch"}
 """Rows of logs: written by the step, read as they are."""
 EVIDENT = frozenset(
     """format size seed tokens documents windows threads seconds count kept layers head_dim vocab_size eos_id beta1 beta2 eps

@@ -16,7 +16,7 @@ from yulan.recipe.corpus import Data
 from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
 from yulan.recipe.sources import Sources, load_sources
-from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule
+from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule, Watch
 from yulan.schema import check, load_yaml, plain, structure, suggest
 
 __all__ = ["INIT", "Anneal", "Model", "Phase", "Recipe", "Schedule", "load_recipe", "read_recipe"]
@@ -33,6 +33,7 @@ class Recipe:
     model: Model
     optimizer: Optimizer
     schedule: Schedule
+    watch: Watch
     phases: Mapping[str, Phase]
     data: Data
     evaluate: Evaluate

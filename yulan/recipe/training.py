@@ -48,6 +48,45 @@ class Anneal:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Watch:
+    """What is looked at while training, which steps are refused, and when training goes back."""
+
+    every: int
+    """Optimizer steps between looks inside the model."""
+    window: int
+    """Accepted steps of the phase, the newest ones, that a step is judged by."""
+    least: int
+    """Accepted steps below which only what is not finite is refused."""
+    loss: float
+    """A step whose loss lies further above the window's median is refused; in spreads, 1.4826 x median |x - median|."""
+    grad_norm: float
+    """The same of the gradient norm."""
+    floor: float
+    """Least spread, as a part of the median."""
+    patience: int
+    """Refused steps among the last `within` at which training goes back, or ends."""
+    within: int
+    """Optimizer steps."""
+    rollbacks: int
+    """Times that training goes back in a phase before it ends; 0: it never does."""
+
+    def __post_init__(self) -> None:
+        for low, high in (("least", "window"), ("patience", "within")):
+            if getattr(self, low) > getattr(self, high):
+                raise RecipeError(
+                    f"{low} is larger than {high}", where=f"$.watch.{low}", cure=f"Lower it to {getattr(self, high)} at most"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stretch:
+    """Steps of a phase, both ends included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoints:
     every: int
     """Optimizer steps between checkpoints; the last step of a phase always has one."""
@@ -77,6 +116,8 @@ class Phase:
     checkpoints: Checkpoints
     anneal: Anneal | None
     """The decay that begins in this phase; null in the other phases, also in those a decay runs on into."""
+    skip: tuple[Stretch, ...]
+    """Steps known beforehand that consume their windows and update nothing, in rising order."""
 
     @property
     def step_tokens(self) -> int:
@@ -86,6 +127,10 @@ class Phase:
     def steps(self) -> int:
         """Optimizer steps in this phase."""
         return self.tokens // self.step_tokens
+
+    def skips(self, step: int) -> bool:
+        """Whether a step of the phase is to update nothing."""
+        return any(each.first <= step <= each.last for each in self.skip)
 
     @property
     def windows(self) -> int:
@@ -113,5 +158,8 @@ class Phase:
             raise wrong(
                 "tokens", f"{self.tokens} tokens are less than one step of {self.step_tokens}", "Raise tokens or lower batch"
             )
+        bounds = [0, *(step for each in self.skip for step in (each.first - 1, each.last)), self.steps]
+        if bounds != sorted(bounds) or any(each.last < each.first for each in self.skip):
+            raise wrong("skip", f"not stretches in rising order within steps 1 to {self.steps}", "Correct first and last")
         if self.anneal is not None and self.regime != "anneal":
             raise wrong("anneal", f"a {self.regime} phase declares an anneal", "Set it to null, or the regime to anneal")

@@ -91,10 +91,10 @@ def _shares(phase: str, folder: Path, families: Mapping[str, str]) -> Iterator[S
 
 
 def _points(phase: str, folder: Path) -> Iterator[Point]:
-    """Steps whose loss and norm are finite; a skipped step has neither."""
+    """Steps that updated the weights; what a skipped one had is in the log."""
     for number, row in enumerate(files.complete_rows(folder / METRICS), 1):
         check(row, "metrics", f"{folder / METRICS}:{number}", DataError)
-        if row["loss"] is not None and row["grad_norm"] is not None:
+        if not row["skipped"]:
             known = {key: row[key] for key in ("step", "tokens", "loss", "lr", "grad_norm")}
             yield Point(phase=phase, **known)
 

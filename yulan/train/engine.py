@@ -10,6 +10,7 @@ import math
 import os
 import sys
 import types
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
 from yulan.train.checkpoint.read import Checkpoint
 from yulan.train.checkpoint.stream import KINDS
+from yulan.train.gate import Gate
 from yulan.train.reduce import Piece, Reduction, cut
 
 TIMEOUT = datetime.timedelta(minutes=20)
@@ -83,6 +85,7 @@ class Engine:
         with contextlib.redirect_stdout(sys.stderr):
             self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
         self.zero = self.engine.optimizer
+        self.gate = Gate(self.zero, profile.zero)
         self.device = self.engine.device
         self._waiting = False
         self.reduction: Reduction | None = None
@@ -144,30 +147,33 @@ class Engine:
                 tensor.grad = None
         return loss
 
-    def step(self, lr: float) -> float:
-        """Clip and update after the step's last micro-batch; a gradient that is not finite updates nothing.
+    def step(self, lr: float, accept: Callable[[float], bool] = math.isfinite) -> float:
+        """Clip and update after the step's last micro-batch; a gradient whose norm is not accepted updates nothing.
 
+        `accept` answers alike on every rank, and no to a norm that is not finite.
         Returns: the gradient norm before clipping, or inf or NaN.
         """
         for group in self.adamw.param_groups:
             group["lr"] = lr * group["lr_multiplier"]
         if self.reduction is not None:
-            return self._exact_step(self.reduction)
+            return self._exact_step(self.reduction, accept)
         norm: float | None = None
         if self.profile.zero == 0:
             norm = float(torch.nn.utils.clip_grad_norm_(self.tensors.values(), self.recipe.optimizer.clip))
-            if not math.isfinite(norm):
+            if not accept(norm):
                 for tensor in self.tensors.values():
                     tensor.grad = None
+        self.gate.open(accept)
         self.engine.step()
         self._waiting = False
+        norm = self.gate.refused if norm is None else norm
         return float(self.engine.get_global_grad_norm()) if norm is None else norm
 
-    def _exact_step(self, reduction: Reduction) -> float:
+    def _exact_step(self, reduction: Reduction, accept: Callable[[float], bool]) -> float:
         """The same without the engine: sum, clip, update and give out, alike under every stage and number of ranks."""
         own = reduction.slice()
         norm = reduce.norm(own)
-        if not math.isfinite(norm):
+        if not accept(norm):
             return norm
         # The engine's own clipping.
         own.mul_(1.0 / max(1.0, (norm + 1e-6) / self.recipe.optimizer.clip))

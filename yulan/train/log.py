@@ -1,7 +1,8 @@
 """The two logs of a phase: metrics.jsonl, the truth behind every curve, and replay.jsonl, what a replay is held to.
 
 Each row carries the digest of itself and of all rows before it, along the whole path. Only what a rerun would
-write again stands in them; times go to timing.jsonl, which is no part of an artifact.
+write again stands in them, as in watch.jsonl, a look inside the model now and then (observe.py), which no digest of a row covers;
+times go to timing.jsonl, which is no part of an artifact.
 """
 
 import math
@@ -14,7 +15,7 @@ from yulan.errors import IntegrityError
 from yulan.schema import check
 from yulan.train.checkpoint.state import Chain
 
-METRICS, REPLAY, TIMING = "metrics.jsonl", "replay.jsonl", "timing.jsonl"
+METRICS, REPLAY, WATCH, TIMING = "metrics.jsonl", "replay.jsonl", "watch.jsonl", "timing.jsonl"
 
 
 def finite(value: float) -> float | None:
@@ -64,6 +65,7 @@ class Log:
                     "does not lead to the checkpoint", where=path, cure="Restore the log, or remove the run folder to begin again"
                 )
             files.write_rows(path, rows)
+        files.write_rows(folder / WATCH, [row for row in files.complete_rows(folder / WATCH) if row["step"] <= step])
 
     def add(self, metrics: dict[str, Any], replay: dict[str, Any], *, durable: bool) -> None:
         """One step; `durable` before a checkpoint that counts on it."""

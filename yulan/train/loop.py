@@ -11,11 +11,12 @@ from yulan.data.pack import Pack
 from yulan.train.checkpoint.saver import Saver
 from yulan.train.engine import Engine, connect
 from yulan.train.launch.job import Job
-from yulan.train.log import TIMING, Log, batch_digest
+from yulan.train.log import TIMING, WATCH, Log, batch_digest
+from yulan.train.observe import Before, look
 from yulan.train.randomness import seed_all
 from yulan.train.run import Run, metrics_row
 from yulan.train.schedule import rate_in
-from yulan.train.watch import Stop, Watch
+from yulan.train.watch import Stop, require_patience, target
 
 
 def train(job: Job) -> None:
@@ -34,7 +35,7 @@ def train(job: Job) -> None:
 
 def _train(job: Job, saver: Saver) -> None:
     phase, recipe, folder = job.section, job.recipe, Path(job.folder)
-    stop, watch = Stop(), Watch()
+    stop, rule = Stop(), recipe.watch
     seed_all(recipe.seed, job.profile.threads)
     connect(job.profile)
     engine = Engine(recipe, phase, job.profile)
@@ -50,17 +51,20 @@ def _train(job: Job, saver: Saver) -> None:
         began, step = time.perf_counter(), state.global_step + 1
         micros = batches.micros(state.cursor.windows, run.indices())
         targets, digests = run.exchange(micros)
-        losses = [engine.backward(micro, 1.0 / targets) for micro in micros]
         lr = rate_in(job.phase, step, recipe)
-        norm = engine.step(lr)
-        cross_entropy, squared, stopping = run.totals(losses, stop.asked)
-        loss, z = cross_entropy / targets, squared / targets
-        skipped = watch.skipped(step, loss, norm)
-        state = run.advance(state, lr, skipped)
+        before = Before.of(engine) if (state.phase_step + 1) % rule.every == 0 else None
+        taken, stopping = run.take(micros, targets, lr, state, stop.asked)
+        state, back = run.advance(state, lr, taken), None
+        if (at := target(rule, state.watched, state.phase_step, phase.checkpoints.every)) is not None:
+            require_patience(rule, state.watched, step, taken.loss, taken.norm)
+            state, back = run.go_back(state, at, saver), step - state.phase_step + at
+        seen = look(engine, micros[0], before, step, taken.norm, taken.why is None) if before and back is None else None
         saving = stopping or state.phase_step == job.steps or state.phase_step % phase.checkpoints.every == 0
         if log is not None:
-            held = {"step": step, "batch": batch_digest(digests), "loss": loss.hex(), "grad_norm": norm.hex()}
-            log.add(metrics_row(state, targets, loss, z, norm, skipped), held, durable=saving)
+            held = {"step": step, "batch": batch_digest(digests), "loss": taken.loss.hex(), "grad_norm": taken.norm.hex()}
+            log.add(metrics_row(state, taken, phase.batch, back), held, durable=saving)
+            if seen is not None:
+                files.append(folder / WATCH, [seen], durable=saving)
             state = replace(state, chain=log.chain)
             seconds = round(time.perf_counter() - began, 4)
             files.append(folder / TIMING, [{"step": step, "seconds": seconds, "tokens": phase.step_tokens}])

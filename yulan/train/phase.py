@@ -18,7 +18,7 @@ from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import local, slurm
 from yulan.train.launch.job import CHECKPOINTS, JOB, LOCK, TRAINER, Job, read_job, training_keys
-from yulan.train.log import METRICS, REPLAY
+from yulan.train.log import METRICS, REPLAY, WATCH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,12 +148,13 @@ def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Deter
         mix=str(plan.mix),
         shards=str(plan.shards),
         order=order_key(plan.mix_digest, plan.recipe.seed),
+        parent=str(plan.parent),
         start=str(start),
         steps=plan.steps,
         chain=begin.chain,
         determinism=determinism,
         trajectory=trajectory,
-        fresh_optimizer=plan.fresh_optimizer and start == plan.parent,
+        fresh_optimizer=plan.fresh_optimizer,
     )
 
 
@@ -175,5 +176,5 @@ def link_outcome(outcome: Outcome, data: Path) -> None:
     files.remove(data)
     for each in outcome.kept:
         files.link_tree(each, data / CHECKPOINTS / each.name)
-    for name in (METRICS, REPLAY):
+    for name in (METRICS, REPLAY, WATCH):
         files.link(outcome.folder / name, data / name)

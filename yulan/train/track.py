@@ -19,7 +19,7 @@ from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.state import read_state
 from yulan.train.launch.job import CHECKPOINTS, training_keys
-from yulan.train.log import METRICS
+from yulan.train.log import METRICS, WATCH
 from yulan.train.progress import Tail
 
 BATCH = 250
@@ -121,6 +121,18 @@ class Store:
         for start in range(0, len(metrics), BATCH):
             self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
+    def look(self, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Enter what was seen inside the model: `watch/hidden_rms/03` is of the fourth place from the input."""
+        entities, now = self.mlflow.entities, int(time.time() * 1000)
+        metrics = [
+            entities.Metric(f"watch/{name}", float(value), now, row["step"])
+            for row in rows
+            for name, value in leaves({key: value for key, value in row.items() if key != "step"})
+            if value is not None
+        ]
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(run_id, metrics=metrics[start : start + BATCH])
+
     def checkpoint(self, run_id: str, attempt: Attempt, folder: Path) -> None:
         """One model entry, without bytes: its digest says which checkpoint it is."""
         state = read_state(folder)
@@ -156,12 +168,25 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", inner
 
 
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Numbers of nested mappings and lists, under names like `alphas/o_proj_alpha/03`."""
+    if isinstance(value, Mapping):
+        inside = list(value.items())
+    elif isinstance(value, list):
+        inside = [(f"{index:02}", each) for index, each in enumerate(value)]
+    else:
+        yield name, value
+        return
+    for key, each in inside:
+        yield from leaves(each, f"{name}/{key}" if name else key)
+
+
 class Tracker:
     """Feeds the store while ranks train. `runs` and `warnings` are whole once the block has ended."""
 
     def __init__(self, path: Path, folder: Path, attempt: Attempt) -> None:
         self.path, self.attempt = path, attempt
-        self.tail = Tail(folder / METRICS)
+        self.tail, self.seen = Tail(folder / METRICS), Tail(folder / WATCH)
         self.runs: dict[str, str] = {}
         self.warnings: list[str] = []
         self.kept: Sequence[Path] = ()
@@ -190,9 +215,11 @@ class Tracker:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
             store = Store(self.path, self.attempt.recipe.name)
             runs = store.open(self.attempt)
-            while not self.done.wait(PAUSE):
+            waiting = True
+            while waiting:
+                waiting = not self.done.wait(PAUSE)
                 store.log(runs["attempt"], list(self.tail.rows()))
-            store.log(runs["attempt"], list(self.tail.rows()))
+                store.look(runs["attempt"], list(self.seen.rows()))
             for folder in self.kept:
                 store.checkpoint(runs["attempt"], self.attempt, folder)
             store.close(self.attempt.recipe, runs, self.status)
@@ -216,6 +243,7 @@ def rebuild(layout: Layout, recipe: Recipe) -> int:
         attempt = Attempt(recipe=recipe, phase=phase, run="imported", inputs=plain(made.inputs), commit=None)
         runs = store.open(attempt)
         store.log(runs["attempt"], files.complete_rows(place.data / METRICS))
+        store.look(runs["attempt"], files.complete_rows(place.data / WATCH))
         for folder in sorted((place.data / CHECKPOINTS).iterdir()):
             store.checkpoint(runs["attempt"], attempt, folder)
         store.close(recipe, runs, "FINISHED")

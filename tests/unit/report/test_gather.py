@@ -95,11 +95,13 @@ def test_scores_answers_and_generations_come_from_the_evaluation(tmp_path: Path,
 
 def row(step: int, **changed: object) -> dict[str, object]:
     known = {"step": step, "phase_step": step, "tokens": 64 * step, "targets": 60, "loss": 2.5, "z": 9.0, "lr": 0.01}
-    return known | {"grad_norm": 1.25, "skipped": False, "chain": "0" * 64} | changed
+    return (
+        known | {"grad_norm": 1.25, "skipped": False, "why": None, "windows": None, "rollback": None, "chain": "0" * 64} | changed
+    )
 
 
 def test_a_skipped_step_has_no_point(tmp_path: Path, book: Book):
-    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss=None, grad_norm=None, skipped=True), row(3)])
+    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, loss=250.0, skipped=True, why="loss", windows=[16, 32]), row(3)])
     facts = gather(book, {"train@phase-01": tmp_path})
     assert facts.curves == tuple(
         Point(phase="phase-01", step=step, tokens=64 * step, loss=2.5, lr=0.01, grad_norm=1.25) for step in (1, 3)

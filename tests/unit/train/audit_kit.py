@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -113,6 +114,9 @@ def in_process() -> Iterator[None]:
 
     with patch.dict(os.environ, own | {"DS_ACCELERATOR": "cpu"}), patch.object(torchrun, "launch", launch):
         yield
+    # The engine keeps DeepSpeed from importing MLflow; later tests of this process may want to.
+    if sys.modules.get("mlflow", torchrun) is None:
+        del sys.modules["mlflow"]
 
 
 def alone(threads: int = 1) -> Profile:

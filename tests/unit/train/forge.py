@@ -89,7 +89,7 @@ def _engine(name: str, change: Callable[[Engine, tuple[Any, ...]], tuple[Any, ..
 
 def faster(factor: float) -> Callable[[int], contextlib.AbstractContextManager[None]]:
     """Learning rate x `factor`."""
-    return lambda begin: _engine("step", lambda engine, given: (given[0] * factor,))
+    return lambda begin: _engine("step", lambda engine, given: (given[0] * factor, *given[1:]))
 
 
 def other_beta2(begin: int) -> contextlib.AbstractContextManager[None]:

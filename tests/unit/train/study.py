@@ -62,6 +62,7 @@ def job(folder: Path, recipe: Recipe, run: Path, steps: int, ranks: int) -> Job:
         mix=str(folder / "mix"),
         shards=str(folder / "shards"),
         order=order_key(MIX, recipe.seed),
+        parent=str(start),
         start=str(start),
         steps=steps,
         chain=read_state(begin).chain,

@@ -20,7 +20,7 @@ from yulan.train.checkpoint import stream, write
 from yulan.train.checkpoint.initial import write_initial
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in
-from yulan.train.checkpoint.state import State, read_state, read_tensors, state_json
+from yulan.train.checkpoint.state import State, StateFile, read_state, read_tensors, state_files
 from yulan.train.checkpoint.write import retain, write_checkpoint
 
 RECIPE = small_recipe()
@@ -129,7 +129,7 @@ def test_the_format_is_frozen(tmp_path: Path):
         "shape": [300, 32],
         "sha256": digest.of_bytes(first.numpy().tobytes()),
     }
-    assert sorted(json.loads((folder / "state.json").read_text())) == sorted(State.__dataclass_fields__)
+    assert sorted(json.loads((folder / "state.json").read_text())) == sorted(StateFile.__dataclass_fields__)
 
 
 def test_a_checkpoint_can_be_moved(tmp_path: Path, state: State):
@@ -197,7 +197,7 @@ def test_a_file_that_is_no_safetensors_is_refused(tmp_path: Path, state: State):
 
 def test_a_state_that_breaks_its_schema_is_refused(state: State):
     with pytest.raises(DataError, match="phase_step"):
-        state_json(replace(state, phase_step=-1))
+        state_files(replace(state, phase_step=-1))
 
 
 def test_no_space_leaves_what_was_there(tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,11 @@ def fill(folder: Path, steps: range, log: Log | None = None) -> list[Chain]:
     for step in steps:
         metrics = {"step": step, "phase_step": step, "tokens": step, "targets": 1, "loss": 1.5, "z": 2.0}
         replay = {"step": step, "batch": batch_digest(["ab", "cd"]), "loss": (1.5).hex(), "grad_norm": (0.5).hex()}
-        log.add(metrics | {"lr": 0.1, "grad_norm": 0.5, "skipped": False}, replay, durable=step == 2)
+        log.add(
+            metrics | {"lr": 0.1, "grad_norm": 0.5, "skipped": False, "why": None, "windows": None, "rollback": None},
+            replay,
+            durable=step == 2,
+        )
         chains.append(log.chain)
     return chains
 

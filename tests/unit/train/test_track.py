@@ -19,7 +19,7 @@ from yulan.train.checkpoint.initial import write_initial
 from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.state import read_state
 from yulan.train.launch.job import CHECKPOINTS
-from yulan.train.log import METRICS, REPLAY
+from yulan.train.log import METRICS, REPLAY, WATCH
 from yulan.train.progress import Progress, Tail
 from yulan.train.track import Attempt, Store, Tracker, rebuild
 
@@ -27,11 +27,17 @@ RECIPE = small_recipe()
 DIGEST = "ab" * 32
 ATTEMPT = Attempt(recipe=RECIPE, phase="phase-01", run="cafe", inputs={"mix@phase-01": DIGEST}, commit="c0ffee")
 
+WATCHED = {"hidden_rms/01": 2.5, "score_max/00": 7.0, "groups/bias/grad_norm": 0.5, "alphas/o_proj_alpha/00": 0.25}
+"""What is entered of the look below."""
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run folder with three logged steps and a checkpoint."""
     fill(tmp_path / "run", range(1, 4))
+    groups = {"bias": {"grad_norm": 0.5, "weight_norm": 0.0, "update_ratio": None}}
+    seen = {"step": 2, "hidden_rms": [1.0, 2.5], "middle_rms": [1.5], "score_max": [7.0], "groups": groups}
+    files.append(tmp_path / "run" / WATCH, [seen | {"alphas": {"o_proj_alpha": [0.25]}}])
     state = read_state(write_initial(tmp_path / "init", RECIPE))
     save(tmp_path / "run" / CHECKPOINTS, 3, state)
     return tmp_path / "run"
@@ -67,6 +73,9 @@ def test_an_attempt_stands_below_its_phase_and_recipe_with_all_that_it_is(made: 
     (dataset,) = attempt.inputs.dataset_inputs
     assert (dataset.dataset.digest, dataset.dataset.source) == (DIGEST[:32], f"sha256:{DIGEST}")
     assert [(m.step, m.value) for m in client.get_metric_history(attempt.info.run_id, "loss")] == [(1, 1.5), (2, 1.5), (3, 1.5)]
+    seen = {name: client.get_metric_history(attempt.info.run_id, f"watch/{name}") for name in WATCHED}
+    assert {name: [(m.step, m.value) for m in rows] for name, rows in seen.items()} == {k: [(2, v)] for k, v in WATCHED.items()}
+    assert client.get_metric_history(attempt.info.run_id, "watch/groups/bias/update_ratio") == []
     (output,) = attempt.outputs.model_outputs
     model = client.get_logged_model(output.model_id)
     own = manifest.read(run / CHECKPOINTS / step_name(3) / MANIFEST).digest
@@ -135,7 +144,7 @@ def test_a_store_that_cannot_be_is_only_a_warning(tmp_path: Path, run: Path):
 def test_the_store_is_rebuilt_from_artifacts_alone(tmp_path: Path, run: Path):
     layout = Layout(root=tmp_path, recipe=RECIPE.name)
     place = layout.stage("train", "phase-01")
-    for name in (METRICS, REPLAY):
+    for name in (METRICS, REPLAY, WATCH):
         files.link(run / name, place.data / name)
     files.link_tree(run / CHECKPOINTS, place.data / CHECKPOINTS)
     manifest.seal(place, layout, stage="train", phase="phase-01", inputs={"mix@phase-01": DIGEST}, keys={}, summary={})
@@ -144,6 +153,7 @@ def test_the_store_is_rebuilt_from_artifacts_alone(tmp_path: Path, run: Path):
     store = Store(layout.tracking, RECIPE.name)
     (attempt,) = store.find({"yulan.kind": "attempt"})
     assert len(store.client.get_metric_history(attempt.info.run_id, "grad_norm")) == 3
+    assert len(store.client.get_metric_history(attempt.info.run_id, "watch/hidden_rms/00")) == 1
     assert len(attempt.outputs.model_outputs) == 1
 
 

@@ -19,6 +19,7 @@ SCHEMAS = {
     "evaluation.json": "evaluation",
     "state.json": "state",
     "tensors.json": "tensors",
+    "watched.json": "watched",
     "pack.json": "pack",
     "shards.json": "shards",
     "index.json": "index",

@@ -1,7 +1,7 @@
-"""state.json: all that the next step needs besides tensors."""
+"""state.json and watched.json: all that the next step needs besides tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from yulan.manifest import Determinism
 from yulan.schema import check, load_json, plain, structure
 
 FORMAT = 1
-STATE, TENSORS = "state.json", "tensors.json"
+STATE, TENSORS, WATCHED = "state.json", "tensors.json", "watched.json"
 Trajectory = Literal["EXACT", "CLOSE"]
 Precision = Literal["fp32", "bf16", "fp8"]
 """How moments are stored."""
@@ -39,7 +39,30 @@ class Chain:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class State:
+class Watched:
+    """watched.json: what the next step of the phase is judged by."""
+
+    losses: tuple[float, ...]
+    """Of the newest accepted steps of the phase, in nats a token, oldest first."""
+    norms: tuple[float, ...]
+    """Their gradient norms before clipping."""
+    refused: tuple[int, ...]
+    """Steps of the phase that were refused of late, since training last went back."""
+    rollbacks: int
+    """Times that training went back in the phase."""
+    back: int
+    """Step of the phase whose checkpoint it last went back to; 0: to the phase's begin, or never."""
+    since: int
+    """Step of the phase at which it last did; 0: never."""
+
+
+NOTHING = Watched(losses=(), norms=(), refused=(), rollbacks=0, back=0, since=0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateFile:
+    """state.json."""
+
     format: int
     recipe: str
     keys: Mapping[str, Any]
@@ -68,6 +91,14 @@ class State:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class State(StateFile):
+    """Both files."""
+
+    watched: Watched = NOTHING
+    """In a file of its own, which is absent where nothing was seen: before any step, or trained by another program."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TensorRow:
     """One tensor in tensors.json."""
 
@@ -92,10 +123,15 @@ class TensorTable:
 
 
 def read_state(folder: Path) -> State:
-    """Raises: DataError: no state.json, or it breaks its schema."""
+    """Raises: DataError: no state.json, or it or watched.json breaks its schema."""
     raw = load_json(folder / STATE)
     check(raw, "state", folder / STATE, DataError)
-    return structure(raw, State)
+    state = structure(raw, State)
+    if not (folder / WATCHED).exists():
+        return state
+    raw = load_json(folder / WATCHED)
+    check(raw, "watched", folder / WATCHED, DataError)
+    return replace(state, watched=structure(raw, Watched))
 
 
 def read_tensors(folder: Path) -> TensorTable:
@@ -105,8 +141,15 @@ def read_tensors(folder: Path) -> TensorTable:
     return structure(raw, TensorTable)
 
 
-def state_json(state: State) -> Any:
-    """Raises: DataError: a value breaks the schema."""
+def state_files(state: State) -> dict[str, Any]:
+    """Contents by file name.
+
+    Raises: DataError: a value breaks its schema.
+    """
     raw = plain(state)
-    check(raw, "state", STATE, DataError)
-    return raw
+    found = {STATE: raw, WATCHED: raw.pop("watched")}
+    if state.watched == NOTHING:
+        del found[WATCHED]
+    for name, value in found.items():
+        check(value, name.removesuffix(".json"), name, DataError)
+    return found

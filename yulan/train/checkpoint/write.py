@@ -17,7 +17,7 @@ from yulan.model.shape import Parameter
 from yulan.schema import plain
 from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
 from yulan.train.checkpoint.scan import differences, step_name, steps_in
-from yulan.train.checkpoint.state import FORMAT, STATE, TENSORS, Precision, State, TensorRow, TensorTable, state_json
+from yulan.train.checkpoint.state import FORMAT, TENSORS, Precision, State, TensorRow, TensorTable, state_files
 from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
 SHARD = 5 * 10**9
@@ -79,7 +79,7 @@ def write_checkpoint(
                     listed.append(file)
                     rows += found
         table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
-        for name, value in ((STATE, state_json(state)), (TENSORS, table)):
+        for name, value in (state_files(state) | {TENSORS: table}).items():
             path = files.write_json(partial / name, value)
             listed.append(File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)))
         manifest.write(partial / MANIFEST, _manifest(state, listed, origin))
@@ -171,8 +171,10 @@ def _write_tensors(
     return File(path=path.name, size=out.size, sha256=out.sum.hexdigest()), rows
 
 
-def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int) -> None:
+def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int, back: int = 0) -> None:
     """Keep the `keep` newest checkpoints of the schedule (each `every` steps after `begin`) and `newest`; remove older ones.
+
+    The newest `back` of the schedule stay in any case: training may go back to them.
 
     Raises: IntegrityError: `newest` is not as its manifest says; then nothing is removed.
     """
@@ -185,5 +187,6 @@ def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int) ->
         )
     steps = [step for step in steps_in(checkpoints) if step <= newest]
     scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
-    for step in set(steps) - set(scheduled[-keep:]):
+    planned = [step for step in steps if (step - begin) % every == 0]
+    for step in set(steps) - set(scheduled[-keep:]) - set(planned[len(planned) - back :]):
         files.remove(checkpoints / step_name(step))

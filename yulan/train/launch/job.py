@@ -17,7 +17,7 @@ JOB, FAILURE, OUTPUT = "job.json", "failure.json", "ranks.log"
 LOCK, TRAINER = "lock", "trainer.lock"
 """Held by the stage and all that it starts; held by the first rank, which under Slurm outlives the stage."""
 
-COMMON_KEYS = ("seed", "model", "optimizer", "schedule")
+COMMON_KEYS = ("seed", "model", "optimizer", "schedule", "watch")
 """Recipe keys that every phase depends on."""
 
 
@@ -34,8 +34,10 @@ class Job:
     shards: str
     order: str
     """Key of the data order."""
+    parent: str
+    """Checkpoint that the phase, or a replay of a part of it, begins from."""
     start: str
-    """Checkpoint to begin from: the parent's, or the newest of the run folder."""
+    """Checkpoint to go on from: the parent, or the newest of the run folder."""
     steps: int
     """Steps of the phase after which to end."""
     chain: Chain
@@ -43,7 +45,7 @@ class Job:
     determinism: Determinism
     trajectory: Trajectory
     fresh_optimizer: bool
-    """Leave the moments of `start` unread: it is the checkpoint of someone who said so."""
+    """Leave the moments of `parent` unread: it is the checkpoint of someone who said so."""
 
     @property
     def section(self) -> Phase:

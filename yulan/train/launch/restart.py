@@ -27,7 +27,6 @@ def refreshed(job: Job) -> Job:
         start=str(found or job.start),
         determinism=determinism,
         trajectory=class_after(state, determinism),
-        fresh_optimizer=job.fresh_optimizer and found is None,
     )
 
 

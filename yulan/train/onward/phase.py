@@ -68,6 +68,7 @@ class PhaseFile:
             grid=self.grid,
             checkpoints=self.checkpoints,
             anneal=None,
+            skip=(),
         )
         made.require_sound(self.name)
         if self.decay is None:

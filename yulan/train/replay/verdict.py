@@ -21,7 +21,7 @@ COMPARED = ("batch", "loss", "grad_norm")
 """Of each row, in the order in which a step makes them."""
 ANYWHERE = ("keys", "global_step", "phase_step", "tokens", "cursor", "skipped", "adam_step", "lr", "rng", "fresh_optimizer")
 """Parts of state.json that no machine changes."""
-WITHIN = ("trajectory", "determinism", "chain")
+WITHIN = ("trajectory", "determinism", "chain", "watched")
 """Parts that are equal too where the class was the same all along; the chain covers metrics.jsonl as well."""
 
 
