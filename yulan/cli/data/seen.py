@@ -21,6 +21,7 @@ FORMS = {
     "id": "asked by its id",
     "raw": "asked by its raw text",
     "cleaned": "asked by its text after cleaning",
+    "masked": "asked by its text before personal data was masked",
     "twin": "asked by a copy that was dropped in its favour",
 }
 

@@ -15,7 +15,7 @@ from yulan.errors import DataError, IntegrityError
 from yulan.schema import check, load_json, structure
 
 CURE = "Restore it with: dvc checkout, or pull the release again"
-Form = Literal["id", "raw", "cleaned", "twin", "span"]
+Form = Literal["id", "raw", "cleaned", "masked", "twin", "span"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

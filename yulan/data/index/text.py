@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 
 from yulan import digest
-from yulan.data.clean import CODE, MANY, fault, repair
+from yulan.data.clean import KINDS, judge
+from yulan.data.clean.language import CODE
+from yulan.data.clean.privacy import mask
+from yulan.data.clean.repair import repair
 from yulan.data.index.read import Answer, Form, Index
-from yulan.recipe.corpus import Clean
+from yulan.recipe.cleaning import Clean
 from yulan.recipe.sources import Source
 
 
@@ -20,10 +23,15 @@ def ask_text(index: Index, text: str) -> Answer:
 
 def forms(text: str) -> Iterator[tuple[Form, str]]:
     """What cleaning may make of a text: as prose, as code."""
-    for language in (MANY, CODE):
-        yield "cleaned", repair(text, language)
+    for code in (False, True):
+        repaired = repair(text, code=code)
+        yield "cleaned", repaired
+        masked, counts = mask(repaired, KINDS)
+        if counts:
+            yield "masked", masked
 
 
 def reason(text: str, source: Source, rules: Clean) -> str | None:
     """Why cleaning drops a raw text; None: it does not."""
-    return fault(repair(text, source.language), source.language, rules)
+    repaired, _ = mask(repair(text, code=source.language == CODE), rules.families[source.family].mask)
+    return judge([repaired], source, rules)[1][0]

@@ -30,6 +30,7 @@ def early(text: str) -> str:
 
 
 SPACED = early("Water # boils  at a hundred degrees,\u3000as the books say.  \nIt freezes at zero.\r\n")
+PERSONAL = early("Whoever knows more of case # may write to jo.smith@uni.edu at once,\u3000please.")
 COPIED = early("Tower # was built by masons of the northern town in four years and two months.")
 COPY = f"\u3000{COPIED}  "
 SHORT = "too short."
@@ -68,7 +69,7 @@ class Clone:
 
 def raw_texts() -> dict[str, list[str]]:
     texts = {name: sentences(seed, documents) for seed, (name, documents) in enumerate(TEXTS.items())}
-    texts["en/wiki"] += [SPACED, COPIED, COPY, SHORT, LEAKED]
+    texts["en/wiki"] += [SPACED, PERSONAL, COPIED, COPY, SHORT, LEAKED]
     return texts
 
 
@@ -83,9 +84,9 @@ def write_recipe(root: Path) -> Book:
         phase["context"], phase["tokens"] = context, context * phase["batch"] * steps
         if phase["anneal"]:
             phase["anneal"] = {"start": 32, "length": 8, "hold": None}
-    recipe["data"]["clean"] |= {
-        "max_repeated_lines": 1.0, "min_letters": 0.0, "max_symbols": 9.0, "language_confidence": 0.0, "min_chars": 12
-    }  # fmt: skip
+    cleaning = recipe["data"]["clean"]
+    cleaning["families"] = {name: {"filters": ["length"], "mask": ["email"]} for name in cleaning["families"]}
+    cleaning["length"]["min_chars"] = 12
     recipe["data"]["tokenizer"]["vocab_size"] = 300
     recipe["data"]["shards"] |= {"tokens": 1500, "held_out": 50}
     files.write_text(path, yaml.safe_dump(recipe, allow_unicode=True))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines import index as stage
-from tests.unit.data.index.kit import COPIED, COPY, LEAKED, PHASES, SHORT, SPACED, Clone
+from tests.unit.data.index.kit import COPIED, COPY, LEAKED, PERSONAL, PHASES, SHORT, SPACED, Clone
 from yulan import digest, files, manifest
 from yulan.data.batch import Batches
 from yulan.data.index.at import Phase
@@ -150,6 +150,8 @@ def test_an_id_that_is_not_there_has_its_neighbours(index: Index, identity: byte
         (SPACED.replace("\r\n", "\n"), "raw", SPACED),
         (next(forms(SPACED))[1], "cleaned", SPACED),
         (f"{SPACED} \n\n", "cleaned", SPACED),
+        (PERSONAL, "raw", PERSONAL),
+        (f"{PERSONAL} ", "masked", PERSONAL),
         (COPIED, "raw", COPIED),
         (COPY, "twin", COPIED),
     ],
