@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from yulan import manifest
+from yulan import files, manifest
 from yulan.errors import IntegrityError, YulanError
 from yulan.layout import MANIFEST
 
@@ -16,12 +16,20 @@ def step_name(step: int) -> str:
 
 def steps_in(checkpoints: Path) -> list[int]:
     """Global steps of the folders that have a manifest, rising."""
-    found = [re.fullmatch(r"step-(\d{6,})", path.parent.name) for path in checkpoints.glob(f"*/{MANIFEST}")]
-    return sorted(int(match[1]) for match in found if match)
+    return [step for step in _named(checkpoints) if (checkpoints / step_name(step) / MANIFEST).exists()]
+
+
+def _named(checkpoints: Path) -> list[int]:
+    """Global steps of the folders that bear a checkpoint's name, which only a whole one is given, rising."""
+    found = [path for path in checkpoints.glob("step-*") if re.fullmatch(r"step-\d{6,}", path.name) and path.is_dir()]
+    steps = [int(path.name.removeprefix("step-")) for path in found]
+    return sorted(step for step, path in zip(steps, found, strict=True) if path.name == step_name(step))
 
 
 def differences(folder: Path) -> list[str]:
     """Rows like `changed  state.json`; none if the checkpoint is whole."""
+    if not (folder / MANIFEST).exists():
+        return [f"missing  {MANIFEST}"]
     try:
         told = manifest.read(folder / MANIFEST)
         return manifest.differences(folder, told, but=BUT)
@@ -41,7 +49,7 @@ def newest(checkpoints: Path) -> tuple[Path | None, list[str]]:
     Raises: IntegrityError: there are checkpoints and none is whole: nothing starts again from the beginning unasked.
     """
     damaged: list[str] = []
-    for step in reversed(steps_in(checkpoints)):
+    for step in reversed(_named(checkpoints)):
         folder = checkpoints / step_name(step)
         rows = differences(folder)
         if not rows:
@@ -52,3 +60,19 @@ def newest(checkpoints: Path) -> tuple[Path | None, list[str]]:
             "no checkpoint is whole", where=checkpoints, cure="To begin the phase again, remove this folder", evidence=damaged
         )
     return None, damaged
+
+
+def sweep(checkpoints: Path) -> None:
+    """Remove what a killed save or a killed removal left, before a run that has found its checkpoint saves again."""
+    for path in checkpoints.glob(f"step-*{files.PARTIAL}"):
+        files.remove(path)
+    whole = steps_in(checkpoints)
+    for step in _named(checkpoints):
+        if whole and step < whole[-1] and step not in whole:
+            files.remove(checkpoints / step_name(step))
+
+
+def discard(folder: Path) -> None:
+    """Remove a checkpoint, its manifest first: half removed it is an unfinished folder, not a damaged checkpoint."""
+    files.remove(folder / MANIFEST)
+    files.remove(folder)

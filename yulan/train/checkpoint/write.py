@@ -15,7 +15,7 @@ from yulan.manifest import File, Manifest
 from yulan.model.shape import Parameter
 from yulan.schema import plain
 from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
-from yulan.train.checkpoint.scan import differences, step_name, steps_in
+from yulan.train.checkpoint.scan import differences, discard, step_name, steps_in
 from yulan.train.checkpoint.state import FORMAT, STATE, TENSORS, Precision, State, TensorRow, TensorTable, state_json
 from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
@@ -176,4 +176,4 @@ def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int) ->
     steps = [step for step in steps_in(checkpoints) if step <= newest]
     scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
     for step in set(steps) - set(scheduled[-keep:]):
-        files.remove(checkpoints / step_name(step))
+        discard(checkpoints / step_name(step))
