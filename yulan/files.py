@@ -12,12 +12,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from yulan.errors import ResourceError, StateError
+from yulan.errors import ResourceError, StateError, YulanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,12 @@ def new_folder(path: Path, *, resume: bool = False) -> Iterator[Path]:
         try:
             make_folder(partial)
             yield partial
+        except BaseException:
+            if not resume:
+                # A disk that is full has room again for those who tell of it.
+                with suppress(OSError, YulanError):
+                    remove(partial)
+            raise
         finally:
             _filling.discard(partial)
         for folder, _, _ in os.walk(partial, topdown=False):
@@ -233,13 +239,14 @@ def copy(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a tree, if it is there; never follow a link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
-    else:
-        return
-    _done("remove", path)
+    with _curable(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.exists() or path.is_symlink():
+            path.unlink()
+        else:
+            return
+        _done("remove", path)
 
 
 def require_space(folder: Path, size: int) -> None:
@@ -260,7 +267,8 @@ def lock(path: Path) -> int:
     Raises: StateError: another process holds it.
     """
     make_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with _curable(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -3,7 +3,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,31 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path):
     fill(stop=False)
     assert (tmp_path / "made" / "in" / "a").read_text() == "x"
     assert not (tmp_path / "made.partial").exists()
+
+
+def test_a_folder_that_cannot_be_filled_gives_its_space_back(tmp_path: Path):
+    def fill() -> None:
+        with files.new_folder(tmp_path / "made") as folder:
+            files.write_text(folder / "a", "x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("act", [files.lock, files.remove])
+def test_a_disk_that_refuses_a_lock_or_a_removal_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], object]
+):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    files.write_text(tmp_path / "a", "")
+    monkeypatch.setattr(files.os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ResourceError, match="the file system is read-only"):
+        act(tmp_path / "a")
 
 
 def test_names_in_a_new_folder_are_made_durable_once_and_before_its_own(tmp_path: Path, log: list[Operation]):
