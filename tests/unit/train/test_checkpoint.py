@@ -164,6 +164,14 @@ def test_a_checkpoint_whose_manifest_is_gone_is_damaged_and_never_as_good_as_non
         newest(tmp_path)
 
 
+@pytest.mark.parametrize(("old", "new"), [('"tokens": 0', '"tokens": 1'), ("EXACT", "CLOSE")])
+def test_a_manifest_that_contradicts_the_state_is_named(tmp_path: Path, state: State, old: str, new: str):
+    folder = save(tmp_path, 2, state)
+    assert differences(folder) == []
+    files.write_text(folder / MANIFEST, (folder / MANIFEST).read_text().replace(old, new))
+    assert differences(folder) == ["changed  manifest.json"]
+
+
 def test_what_a_killed_save_and_a_killed_removal_left_is_swept_and_nothing_else(tmp_path: Path, state: State):
     for step in (2, 4, 6):
         save(tmp_path, step, state)

@@ -6,6 +6,8 @@ from pathlib import Path
 from yulan import files, manifest
 from yulan.errors import IntegrityError, YulanError
 from yulan.layout import MANIFEST
+from yulan.manifest import Manifest
+from yulan.train.checkpoint.state import State, identity, read_state
 
 BUT = frozenset({MANIFEST})
 
@@ -32,9 +34,16 @@ def differences(folder: Path) -> list[str]:
         return [f"missing  {MANIFEST}"]
     try:
         told = manifest.read(folder / MANIFEST)
-        return manifest.differences(folder, told, but=BUT)
+        return manifest.differences(folder, told, but=BUT) or _contradictions(told, read_state(folder))
     except YulanError as error:
         return [error.what]
+
+
+def _contradictions(told: Manifest, state: State) -> list[str]:
+    """A manifest covers every other file and nothing covers it: what it repeats of state.json must be so."""
+    said = {name: getattr(told, name) for name in identity(state)}
+    said["summary"] = {name: value for name, value in told.summary.items() if name in identity(state)["summary"]}
+    return [] if said == identity(state) else [f"changed  {MANIFEST}"]
 
 
 def require_whole(folder: Path) -> None:
