@@ -5,7 +5,6 @@ rank's contiguous piece of a flattened tensor, under ZeRO 0, 1, 2 and 3 alike, s
 """
 
 import contextlib
-import datetime
 import math
 import os
 import sys
@@ -25,11 +24,8 @@ from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
 from yulan.train.checkpoint.read import Checkpoint
-from yulan.train.checkpoint.stream import KINDS
+from yulan.train.checkpoint.stream import KINDS, TIMEOUT
 from yulan.train.reduce import Piece, Reduction, cut
-
-TIMEOUT = datetime.timedelta(minutes=20)
-"""Longest that a collective waits for a rank that is stopped or writes."""
 
 LARGEST_BUCKET = 500_000_000
 """Numbers that ranks exchange in one call."""
