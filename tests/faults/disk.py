@@ -65,7 +65,7 @@ def mounted(*words: str) -> bool:
     "disk-full",
     fault="a real file system runs full in a run, or cannot be written from the start",
     how="a tmpfs of 1 MB (with and without the look at free space before a save), then larger; one mounted read-only; needs root",
-    outcome="exit code 8 and the disk's words; no traceback; the old checkpoint is there; with room again the rerun ends byte-equal",
+    outcome="exit code 8 and the disk's words; no traceback; the old checkpoint is there; with room again a byte-equal end",
     trials=6,
 )
 def disk_full(trial: Trial) -> None:

@@ -22,7 +22,7 @@ from yulan.train.phase import LOCK, Outcome, Plan, link_outcome, train_phase
 
 STEPS = 12
 """Of eight windows; a checkpoint each second one, two of them stay."""
-LIMIT = 90.0
+LIMIT = 45.0
 """Seconds after which a run counts as hung."""
 
 

@@ -70,7 +70,7 @@ class Disk:
         return into
 
     def with_some(self, into: Path, draw: random.Random, folder: Path | None = None) -> Path:
-        """After a cut that keeps of each folder the old names or the new ones, and of each file the old bytes or new ones in part."""
+        """After a cut that keeps, of what was not synced, a drawn part."""
         into.mkdir()
         here = folder or self.root
         told = self.names.get(here.stat().st_ino, {})

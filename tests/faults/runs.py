@@ -108,7 +108,7 @@ def tell_stage() -> None:
 @row(
     "signals",
     fault="SIGTERM or SIGINT in a step or in a save, once or twice",
-    how="sent to the stage before the optimizer's fifth step, or at a drawn point of the third save; one and two processes in turn",
+    how="sent to the stage before the fifth update, or at a drawn point of the third save; one and two processes in turn",
     outcome="exit code 9, `stopped by …`; a checkpoint of the very step in which it came; the rerun ends byte-equal",
     trials=16,
     sample=2,

@@ -13,6 +13,7 @@ import socket
 import sys
 import time
 import traceback
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,4 +158,4 @@ def stand_in(in_rank: Nothing) -> None:
     """From here on this process launches forked ranks."""
     Agent.in_rank = staticmethod(in_rank)  # type: ignore[method-assign]
     torchrun.POLL = 0.01
-    torchrun.subprocess.Popen = Agent  # type: ignore[misc,assignment]
+    torchrun.subprocess = types.SimpleNamespace(Popen=Agent)  # type: ignore[assignment]

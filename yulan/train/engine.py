@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import distributed_c10d
 
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
@@ -64,6 +65,12 @@ def connect(profile: Profile) -> None:
         deepspeed().init_distributed("nccl" if profile.device == "cuda" else "gloo", auto_mpi_discovery=False, timeout=TIMEOUT)
 
 
+def _bound_waits() -> None:
+    """Let DeepSpeed's own groups wait as long as ours, not for torch's 30 minutes."""
+    for group in list(distributed_c10d._world.pg_map):
+        distributed_c10d._set_pg_timeout(TIMEOUT, group)
+
+
 class Engine:
     """A decoder with AdamW on this rank's part of it."""
 
@@ -78,6 +85,7 @@ class Engine:
         )
         with contextlib.redirect_stdout(sys.stderr):
             self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
+        _bound_waits()
         self.zero = self.engine.optimizer
         self.device = self.engine.device
         self._waiting = False
