@@ -121,7 +121,7 @@ def strike(trial: Trial, bench: Bench, root: Path, point: int | None) -> None:
 @row(
     "writer-kill",
     fault="SIGKILL of the checkpoint writer",
-    how="every second trial at the next point before, in or after a write, fsync, rename or removal; the others at a drawn moment",
+    how="every second trial at the next point before, in or after a write, fsync, rename or removal; else at a drawn moment",
     outcome="the previous checkpoint, unchanged, or the whole new one is found; the next save sweeps and ends byte-equal",
     trials=1000,
     sample=40,
