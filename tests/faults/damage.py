@@ -105,6 +105,7 @@ def shard_harm(trial: Trial) -> None:
     how="each checkpoint loses a drawn file, or a bit of it",
     outcome="exit code 5, the files named, nothing begins again from step 0",
     trials=8,
+    sample=0,
 )
 def all_harmed(trial: Trial) -> None:
     draw, processes = random.Random(trial.seed), trial.pick(1, 2)
@@ -187,6 +188,7 @@ def carry(how: str, run: Path, into: Path) -> None:
     how="the stopped run, on one and two processes; started again in the new place",
     outcome="every checkpoint is whole there, and the run goes on to a byte-equal end",
     trials=8,
+    sample=0,
 )
 def carried(trial: Trial) -> None:
     how, processes = trial.pick("copied", "moved", "packed", "rsynced"), 1 + trial.number // 4 % 2

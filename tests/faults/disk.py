@@ -31,7 +31,6 @@ SAID = {
     "and two processes in turn",
     outcome="exit code 8 and the disk's words; no traceback; the old checkpoint is there; the rerun ends byte-equal",
     trials=30,
-    sample=2,
 )
 def disk_error(trial: Trial) -> None:
     number = list(SAID)[trial.number % len(SAID)]
@@ -67,6 +66,7 @@ def mounted(*words: str) -> bool:
     how="a tmpfs of 1 MB (with and without the look at free space before a save), then larger; one mounted read-only; needs root",
     outcome="exit code 8 and the disk's words; no traceback; the old checkpoint is there; with room again a byte-equal end",
     trials=6,
+    sample=0,
 )
 def disk_full(trial: Trial) -> None:
     place = trial.folder / "disk"

@@ -116,6 +116,7 @@ def other_torch() -> None:
     how="two threads instead of one; another ISA or version told to the stage (the kernels are the same); one and two processes",
     outcome="states equal bit for bit; it goes on with a warning that names both; CLOSE from there on",
     trials=6,
+    sample=0,
 )
 def machine_class(trial: Trial) -> None:
     import shutil

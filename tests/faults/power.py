@@ -196,6 +196,7 @@ def power_loss(trial: Trial) -> None:
     how="one fsync after the other is left out",
     outcome="a complete folder does not load, or a finished save is gone",
     trials=10,
+    sample=2,
 )
 def lost_fsync(trial: Trial) -> None:
     lost = trial.number + 1

@@ -36,7 +36,6 @@ def victims(stage: int, who: str) -> list[int]:
     how="at a drawn moment of a run of 12 steps and 6 saves, on one and two processes in turn",
     outcome="nobody lives on; complete checkpoints are unchanged; the same command again ends byte-equal",
     trials=50,
-    sample=2,
 )
 def run_kill(trial: Trial) -> None:
     draw, house = random.Random(trial.seed), trial.house
@@ -111,7 +110,6 @@ def tell_stage() -> None:
     how="sent to the stage before the fifth update, or at a drawn point of the third save; one and two processes in turn",
     outcome="exit code 9, `stopped by …`; a checkpoint of the very step in which it came; the rerun ends byte-equal",
     trials=16,
-    sample=2,
 )
 def signals(trial: Trial) -> None:
     number, times = trial.pick(signal.SIGTERM, signal.SIGINT), 1 + trial.number // 2 % 2
@@ -140,6 +138,7 @@ def signals(trial: Trial) -> None:
     how="a second one is started while the first trains; one and two processes in turn",
     outcome="the second is refused with exit code 6; the first ends byte-equal",
     trials=4,
+    sample=0,
 )
 def two_trainers(trial: Trial) -> None:
     house, processes, run = trial.house, trial.pick(1, 2), trial.folder / "run"

@@ -37,6 +37,7 @@ from yulan.train import track
     how="a rank of the stage `train@phase-01` is killed, one bit of one file is turned, the stage runs again",
     outcome="refused with exit code 5, the file named; with the bit turned back it resumes to a byte-equal artifact",
     trials=3,
+    sample=0,
 )
 def other_data(trial: Trial) -> None:
     processes = trial.pick(1, 2)
@@ -67,6 +68,7 @@ def other_data(trial: Trial) -> None:
     how="a folder stands in its place, the file is no database, or another process holds it; whole stages, one and two processes",
     outcome="exit code 0, a warning with the cure, a byte-equal artifact; `yulan track import` sends every row later",
     trials=3,
+    sample=0,
 )
 def mlflow(trial: Trial) -> None:
     what, processes = trial.pick("locked", "no database", "a folder in its place"), trial.pick(1, 2)
