@@ -1,8 +1,8 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, slurm, bench, compare, ui, pictures, lock, clean.
+# The rest is for those who change the code: check, test-all, faults, slurm, bench, compare, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check test-all slurm bench peers compare ui pictures lock clean
+.PHONY: help setup repro test check test-all faults slurm bench peers compare ui pictures lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -28,6 +28,10 @@ check: setup
 
 test-all: setup
 	@$(PYTEST) -m "not gpu and not slurm"
+
+# Every fault of the table in docs/guides/faults.md, some 2,000 trials; FAULTS="--only writer-kill" plays one row.
+faults: setup
+	@$(BIN)/python -m tests.faults $(FAULTS)
 
 # A real two-node Slurm on this machine: as root, with Debian's slurm-wlm and munge.
 slurm: setup

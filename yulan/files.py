@@ -13,12 +13,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from yulan.errors import ResourceError, StateError
+from yulan.errors import ResourceError, StateError, YulanError
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class Operation:
 
 observers: list[Callable[[Operation], None]] = []
 PARTIAL = ".partial"
+_filling: set[Path] = set()
+"""Folders that `new_folder` makes durable as a whole, so names in them need not be one by one."""
 
 
 def _done(kind: str, path: Path, target: Path | None = None) -> None:
@@ -48,6 +50,7 @@ def _curable(path: Path) -> Iterator[None]:
         cures = {
             errno.ENOSPC: ("no space left on the disk", "Free some space, then run the same command again"),
             errno.EDQUOT: ("the disk quota is used up", "Free some space, then run the same command again"),
+            errno.EIO: ("the disk reports an input or output error", "Check the disk, or choose a folder on another one"),
             errno.EROFS: ("the file system is read-only", "Choose a folder that can be written"),
             errno.EACCES: ("not allowed to write here", "Change the folder's permissions or choose another one"),
             errno.ENOTDIR: ("a file stands where a folder is needed", "Move that file away or choose another folder"),
@@ -57,6 +60,12 @@ def _curable(path: Path) -> Iterator[None]:
             raise
         what, cure = cures[error.errno]
         raise ResourceError(what, where=path, cure=cure) from error
+
+
+def sync_name(path: Path) -> None:
+    """Make a name durable, unless it is or lies in a folder that will be so as a whole."""
+    if _filling.isdisjoint((path, *path.parents)):
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
@@ -76,7 +85,7 @@ def make_folder(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
         for each in reversed(missing):
             _done("mkdir", each)
-            sync_folder(each.parent)
+            sync_name(each)
     return path
 
 
@@ -99,7 +108,7 @@ def open_new(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 _done("fsync", temporary)
             os.replace(temporary, path)
             _done("rename", temporary, path)
-            sync_folder(path.parent)
+            sync_name(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -151,15 +160,26 @@ def new_folder(path: Path, *, resume: bool = False) -> Iterator[Path]:
     partial = path.with_name(path.name + PARTIAL)
     if not resume:
         remove(partial)
-    make_folder(partial)
+    make_folder(path.parent)
     with _curable(path):
-        yield partial
+        _filling.add(partial)
+        try:
+            make_folder(partial)
+            yield partial
+        except BaseException:
+            if not resume:
+                # A disk that is full has room again for those who tell of it.
+                with suppress(OSError, YulanError):
+                    remove(partial)
+            raise
+        finally:
+            _filling.discard(partial)
         for folder, _, _ in os.walk(partial, topdown=False):
             sync_folder(Path(folder))
         remove(path)
         os.replace(partial, path)
         _done("rename", partial, path)
-        sync_folder(path.parent)
+        sync_name(path)
 
 
 @contextmanager
@@ -179,7 +199,7 @@ def open_rest(path: Path) -> Iterator[IO[bytes]]:
             _done("fsync", partial)
         os.replace(partial, path)
         _done("rename", partial, path)
-        sync_folder(path.parent)
+        sync_name(path)
 
 
 def append(path: Path, rows: list[dict[str, Any]], *, durable: bool = False) -> None:
@@ -228,13 +248,14 @@ def copy(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a tree, if it is there; never follow a link."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif path.exists() or path.is_symlink():
-        path.unlink()
-    else:
-        return
-    _done("remove", path)
+    with _curable(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.exists() or path.is_symlink():
+            path.unlink()
+        else:
+            return
+        _done("remove", path)
 
 
 def require_space(folder: Path, size: int) -> None:
@@ -255,7 +276,8 @@ def lock(path: Path, patience: float = 0.0) -> int:
     Raises: StateError: another process has held it for `patience` seconds.
     """
     make_folder(path.parent)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with _curable(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     deadline = time.monotonic() + patience
     while not _locked(handle):
         if time.monotonic() >= deadline:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,47 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path):
     assert not (tmp_path / "made.partial").exists()
 
 
+def test_a_folder_that_cannot_be_filled_gives_its_space_back(tmp_path: Path):
+    def fill() -> None:
+        with files.new_folder(tmp_path / "made") as folder:
+            files.write_text(folder / "a", "x")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("act", [files.lock, files.remove])
+def test_a_disk_that_refuses_a_lock_or_a_removal_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: Callable[[Path], object]
+):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    files.write_text(tmp_path / "a", "")
+    monkeypatch.setattr(files.os, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(ResourceError, match="the file system is read-only"):
+        act(tmp_path / "a")
+
+
+def test_names_in_a_new_folder_are_made_durable_once_and_before_its_own(tmp_path: Path, log: list[Operation]):
+    with files.new_folder(tmp_path / "made") as folder:
+        files.write_text(folder / "in" / "a", "x")
+        files.write_text(folder / "in" / "b", "x")
+    tail = [(each.kind, each.path.name) for each in log if each.path.name in {"made.partial", "in", tmp_path.name}]
+    assert tail == [
+        ("mkdir", "made.partial"),
+        ("mkdir", "in"),
+        ("fsync", "in"),
+        ("fsync", "made.partial"),
+        ("rename", "made.partial"),
+        ("fsync", tmp_path.name),
+    ]
+    assert [each.kind for each in log].count("fsync") == 5
+
+
 def test_a_torn_last_row_is_dropped_and_the_others_are_read(tmp_path: Path):
     path = tmp_path / "log.jsonl"
     files.append(path, [{"step": 1}, {"step": 2}], durable=True)
@@ -122,6 +163,7 @@ def test_a_link_is_removed_and_what_it_points_to_stays(tmp_path: Path):
     [
         (errno.ENOSPC, r"no space left on the disk\. Free some space"),
         (errno.EDQUOT, "the disk quota is used up"),
+        (errno.EIO, "the disk reports an input or output error"),
         (errno.EROFS, "the file system is read-only"),
         (errno.EACCES, "not allowed to write here"),
     ],
@@ -141,11 +183,11 @@ def test_what_the_disk_refuses_is_said_with_its_cure_and_leaves_nothing(tmp_path
 
 def test_a_fault_nobody_can_cure_is_not_dressed_up(tmp_path: Path):
     def refuse(operation: Operation) -> None:
-        raise OSError(errno.EIO, "input/output error")
+        raise OSError(errno.ELOOP, "too many links")
 
     files.observers.append(refuse)
     try:
-        with pytest.raises(OSError, match="input/output"):
+        with pytest.raises(OSError, match="too many links"):
             files.write_text(tmp_path / "a", "x")
     finally:
         files.observers.remove(refuse)

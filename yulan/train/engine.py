@@ -5,7 +5,6 @@ rank's contiguous piece of a flattened tensor, under ZeRO 0, 1, 2 and 3 alike, s
 """
 
 import contextlib
-import datetime
 import math
 import os
 import sys
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed import distributed_c10d
 
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
@@ -26,12 +26,9 @@ from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
 from yulan.train.checkpoint.read import Checkpoint
-from yulan.train.checkpoint.stream import KINDS
+from yulan.train.checkpoint.stream import KINDS, TIMEOUT
 from yulan.train.gate import Gate
 from yulan.train.reduce import Piece, Reduction, cut
-
-TIMEOUT = datetime.timedelta(minutes=20)
-"""Longest that a collective waits for a rank that is stopped or writes."""
 
 LARGEST_BUCKET = 500_000_000
 """Numbers that ranks exchange in one call."""
@@ -70,6 +67,12 @@ def connect(profile: Profile) -> None:
         deepspeed().init_distributed("nccl" if profile.device == "cuda" else "gloo", auto_mpi_discovery=False, timeout=TIMEOUT)
 
 
+def _bound_waits() -> None:
+    """Let DeepSpeed's own groups wait as long as ours, not for torch's 30 minutes."""
+    for group in list(distributed_c10d._world.pg_map):
+        distributed_c10d._set_pg_timeout(TIMEOUT, group)
+
+
 class Engine:
     """A decoder with AdamW on this rank's part of it."""
 
@@ -84,6 +87,7 @@ class Engine:
         )
         with contextlib.redirect_stdout(sys.stderr):
             self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
+        _bound_waits()
         self.zero = self.engine.optimizer
         self.gate = Gate(self.zero, profile.zero)
         self.device = self.engine.device

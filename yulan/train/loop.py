@@ -9,8 +9,9 @@ from yulan.data.batch import Batches
 from yulan.data.order import Order
 from yulan.data.pack import Pack
 from yulan.train.checkpoint.saver import Saver
+from yulan.train.checkpoint.scan import sweep
 from yulan.train.engine import Engine, connect
-from yulan.train.launch.job import Job
+from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import TIMING, WATCH, Log, batch_digest
 from yulan.train.observe import Before, look
 from yulan.train.randomness import seed_all
@@ -41,6 +42,8 @@ def _train(job: Job, saver: Saver) -> None:
     engine = Engine(recipe, phase, job.profile)
     run = Run(job=job, engine=engine)
     state = run.restore()
+    if run.lead:
+        sweep(folder / CHECKPOINTS)
     log = Log(folder, state.global_step, job.chain, state.chain) if run.lead else None
     pack = Pack.open(Path(job.mix), Path(job.shards))
     batches = Batches(pack=pack, order=Order(windows=pack.windows, key=job.order), batch=phase.batch, grid=phase.grid)

@@ -19,7 +19,7 @@ from yulan.model.shape import count, parameters
 from yulan.train.checkpoint import stream, write
 from yulan.train.checkpoint.initial import write_initial
 from yulan.train.checkpoint.read import read_checkpoint
-from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in
+from yulan.train.checkpoint.scan import differences, newest, require_whole, step_name, steps_in, sweep
 from yulan.train.checkpoint.state import State, StateFile, read_state, read_tensors, state_files
 from yulan.train.checkpoint.write import retain, write_checkpoint
 
@@ -160,10 +160,50 @@ def test_the_newest_whole_checkpoint_is_found_by_looking(tmp_path: Path, state: 
     for step in (2, 4, 6):
         save(tmp_path, step, state)
     files.make_folder(tmp_path / "step-000008.partial")
-    files.make_folder(tmp_path / "step-000010")
     (tmp_path / step_name(6) / "tensors.json").write_bytes(b"{}")
     assert newest(tmp_path) == (tmp_path / step_name(4), ["step-000006: changed  tensors.json"])
     assert newest(tmp_path / "nowhere") == (None, [])
+
+
+def test_a_checkpoint_whose_manifest_is_gone_is_damaged_and_never_as_good_as_none(tmp_path: Path, state: State):
+    for step in (2, 4):
+        save(tmp_path, step, state)
+    (tmp_path / step_name(4) / MANIFEST).unlink()
+    assert newest(tmp_path) == (tmp_path / step_name(2), ["step-000004: missing  manifest.json"])
+    (tmp_path / step_name(2) / MANIFEST).unlink()
+    with pytest.raises(IntegrityError, match="no checkpoint is whole"):
+        newest(tmp_path)
+
+
+@pytest.mark.parametrize(("old", "new"), [('"tokens": 0', '"tokens": 1'), ("EXACT", "CLOSE")])
+def test_a_manifest_that_contradicts_the_state_is_named(tmp_path: Path, state: State, old: str, new: str):
+    folder = save(tmp_path, 2, state)
+    assert differences(folder) == []
+    files.write_text(folder / MANIFEST, (folder / MANIFEST).read_text().replace(old, new))
+    assert differences(folder) == ["changed  manifest.json"]
+
+
+def test_what_a_killed_save_and_a_killed_removal_left_is_swept_and_nothing_else(tmp_path: Path, state: State):
+    for step in (2, 4, 6):
+        save(tmp_path, step, state)
+    files.make_folder(tmp_path / "step-000008.partial")
+    files.remove(tmp_path / step_name(2) / MANIFEST)
+    files.make_folder(tmp_path / step_name(8))
+    (tmp_path / step_name(4) / "state.json").write_bytes(b"{}")
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["init", *map(step_name, (4, 6, 8))]
+
+
+def test_a_checkpoint_loses_its_manifest_before_anything_else(tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch):
+    def killed(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    save(tmp_path, 2, state)
+    save(tmp_path, 4, state)
+    monkeypatch.setattr(files.shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        retain(tmp_path, 4, keep=1, every=2, begin=0)
+    assert steps_in(tmp_path) == [4]
 
 
 def test_the_schedules_newest_stay_and_the_last_whole_one_is_never_removed(tmp_path: Path, state: State):

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from tests.unit.train.conftest import ROOT, World, profile
+from tests.unit.train.disturb import tree
 from tests.unit.train.resave import LR, Task, micro_batches, regrid
 from tests.unit.train.test_reduce import tree_sum
-from tests.unit.train.test_run import tree
 from yulan import files
 from yulan.model.decoder import Decoder
 from yulan.model.shape import lr_multiplier, parameters, weight_decay

@@ -1,19 +1,26 @@
 """Whole runs on real processes. A launch takes about ten seconds, so each test makes the most of its own."""
 
-import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.unit.train.conftest import ROOT, World, profile
+from tests.unit.train.conftest import World, profile
+from tests.unit.train.disturb import (
+    disturb,
+    flip,
+    kill_launcher,
+    kill_rank,
+    kill_stage,
+    steps_done,
+    terminate_rank,
+    terminate_stage,
+    tree,
+)
 from yulan import files
 from yulan.errors import IntegrityError, StateError, TrainError
 from yulan.model.shape import parameters
@@ -30,81 +37,12 @@ STEPS = 48
 """Of eight windows; a checkpoint each second one."""
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 @pytest.fixture(scope="module")
 def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a run that nobody touched links into its artifact."""
     folder = tmp_path_factory.mktemp("undisturbed")
     link_outcome(train_phase(world.plan(STEPS), folder / "run"), folder / "data")
     return folder / "data"
-
-
-def children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError):
-        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
-
-
-def descendants(pid: int) -> list[int]:
-    direct = children(pid)
-    return direct + [each for child in direct for each in descendants(child)]
-
-
-def steps_done(run: Path) -> int:
-    return len(files.complete_rows(run / METRICS))
-
-
-def alive(pid: int) -> bool:
-    """A process is gone once its last thread is: one that still syncs a checkpoint holds the folder's lock."""
-    try:
-        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
-        return threads > 1 or "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-def disturb(
-    world: World, run: Path, after: int, strike: Callable[[int, list[int]], None], launcher: str = "torchrun"
-) -> tuple[int, str]:
-    """Start a stage, strike once `after` steps are logged; no process may live on. Returns: exit code, stderr."""
-    command = [sys.executable, str(Path(__file__).with_name("stage.py")), str(world.folder), str(run), str(STEPS), "2", launcher]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as stage:
-        before = steps_done(run)
-        while (done := steps_done(run)) < after or done == before:
-            assert stage.poll() is None, stage.stderr.read().decode()
-            time.sleep(0.005)
-        family = descendants(stage.pid)
-        assert len(family) == 3, "a launcher and two ranks"
-        strike(stage.pid, family)
-        said = stage.communicate(timeout=60)[1].decode()
-    deadline = time.monotonic() + 2
-    while any(alive(pid) for pid in family) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not [pid for pid in family if alive(pid)], "orphans"
-    return stage.returncode, said
-
-
-def kill_rank(stage: int, family: list[int]) -> None:
-    os.kill(family[-1], signal.SIGKILL)
-
-
-def kill_launcher(stage: int, family: list[int]) -> None:
-    os.kill(family[0], signal.SIGKILL)
-
-
-def kill_stage(stage: int, family: list[int]) -> None:
-    os.kill(stage, signal.SIGKILL)
-
-
-def terminate_stage(stage: int, family: list[int]) -> None:
-    os.kill(stage, signal.SIGTERM)
-
-
-def terminate_rank(stage: int, family: list[int]) -> None:
-    os.kill(family[-1], signal.SIGTERM)
 
 
 def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(world: World, undisturbed: Path, tmp_path: Path):
@@ -115,21 +53,21 @@ def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(worl
         (17, terminate_rank, "training ended before its last step"),
         (27, terminate_stage, "stopped by SIGTERM"),
     ):
-        code, said = disturb(world, run, after, strike)
+        code, said = disturb(world, run, after, strike, steps=STEPS)
         assert code == 9
         assert message in said
         assert "run the same command again" in said
     stopped = max(steps_in(run / CHECKPOINTS))
     assert stopped < STEPS
     assert steps_done(run) == stopped, "a signal makes a checkpoint of the step in which it comes"
-    assert disturb(world, run, stopped + 4, kill_stage) == (-signal.SIGKILL, "")
+    assert disturb(world, run, stopped + 4, kill_stage, steps=STEPS) == (-signal.SIGKILL, "")
     link_outcome(train_phase(world.plan(STEPS), run), tmp_path / "data")
     assert tree(tmp_path / "data") == tree(undisturbed)
 
 
 def test_deepspeeds_launcher_stops_and_ends_as_torchrun_does(world: World, undisturbed: Path, tmp_path: Path):
     run = tmp_path / "run"
-    code, said = disturb(world, run, 5, terminate_stage, "deepspeed")
+    code, said = disturb(world, run, 5, terminate_stage, steps=STEPS, launcher="deepspeed")
     assert code == 9
     assert "stopped by SIGTERM" in said
     (stopped, *_) = sorted(steps_in(run / CHECKPOINTS), reverse=True)
@@ -223,9 +161,3 @@ def test_a_run_folder_of_another_recipe_is_refused_and_the_change_named(world: W
     recipe = replace(world.recipe, seed=7)
     with pytest.raises(StateError, match="holds another run; changed: seed, mix"):
         train_phase(world.plan(STEPS + 1, recipe=recipe), undisturbed.parent / "run")
-
-
-def flip(path: Path, offset: int) -> None:
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 1
-    path.write_bytes(data)

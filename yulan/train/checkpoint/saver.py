@@ -13,7 +13,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from yulan.model.shape import Parameter
-from yulan.train.checkpoint.stream import KINDS, Fragment
+from yulan.train.checkpoint.stream import KINDS, TIMEOUT, Fragment
 
 
 class Saver:
@@ -34,7 +34,7 @@ class Saver:
         """
         self.finish()
         if self.group is None and dist.is_initialized() and dist.get_world_size() > 1:
-            self.group = dist.new_group(backend="gloo")
+            self.group = dist.new_group(backend="gloo", timeout=TIMEOUT)
         for parameter in parameters:
             for kind in KINDS:
                 piece = fragment(parameter.name, kind)

@@ -122,6 +122,17 @@ class TensorTable:
     tensors: tuple[TensorRow, ...]
 
 
+def identity(state: State) -> dict[str, Any]:
+    """What a checkpoint's manifest repeats of its state."""
+    return {
+        "stage": "checkpoint",
+        "name": f"{state.recipe}/{state.cursor.phase}" if state.cursor.phase else state.recipe,
+        "keys": dict(state.keys),
+        "summary": {"global_step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory},
+        "determinism": state.determinism,
+    }
+
+
 def read_state(folder: Path) -> State:
     """Raises: DataError: no state.json, or it or watched.json breaks its schema."""
     raw = load_json(folder / STATE)

@@ -3,6 +3,7 @@
 The memory this takes is BUFFER, whatever the model's size.
 """
 
+import datetime
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -14,6 +15,8 @@ from yulan.model.shape import Parameter
 
 BUFFER = 1 << 22
 """fp32 numbers in flight: 16 MiB."""
+TIMEOUT = datetime.timedelta(minutes=20)
+"""Longest that a collective waits for a rank that is stopped or writes."""
 KINDS = ("weights", "exp_avg", "exp_avg_sq")
 
 Fragment = Callable[[str, str], tuple[int, Tensor] | None]

@@ -16,8 +16,8 @@ from yulan.manifest import File, Manifest
 from yulan.model.shape import Parameter
 from yulan.schema import plain
 from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
-from yulan.train.checkpoint.scan import differences, step_name, steps_in
-from yulan.train.checkpoint.state import FORMAT, TENSORS, Precision, State, TensorRow, TensorTable, state_files
+from yulan.train.checkpoint.scan import differences, discard, step_name, steps_in
+from yulan.train.checkpoint.state import FORMAT, TENSORS, Precision, State, TensorRow, TensorTable, identity, state_files
 from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
 SHARD = 5 * 10**9
@@ -97,16 +97,12 @@ def _encoded(parts: Parts, kind: str, precision: Precision, scales: dict[str, to
 
 
 def _manifest(state: State, listed: Iterable[File], origin: Origin | None) -> Manifest:
-    summary = {"global_step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory}
+    told = identity(state)
     return Manifest(
         format=manifest.FORMAT,
-        stage="checkpoint",
-        name=f"{state.recipe}/{state.cursor.phase}" if state.cursor.phase else state.recipe,
         files=tuple(sorted(listed, key=lambda file: file.path)),
         inputs=dict(origin.inputs) if origin else {},
-        keys=dict(state.keys),
-        summary=summary | (dict(origin.summary) if origin else {}),
-        determinism=state.determinism,
+        **told | {"summary": told["summary"] | (dict(origin.summary) if origin else {})},
     )
 
 
@@ -189,4 +185,4 @@ def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int, ba
     scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
     planned = [step for step in steps if (step - begin) % every == 0]
     for step in set(steps) - set(scheduled[-keep:]) - set(planned[len(planned) - back :]):
-        files.remove(checkpoints / step_name(step))
+        discard(checkpoints / step_name(step))

@@ -1,5 +1,6 @@
 """One training process: `python -m yulan.train.launch.rank JOB`, started by torchrun or, under Slurm, by srun."""
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -49,7 +50,9 @@ def main() -> None:
         train(job)
     except YulanError as error:
         failure = {"kind": type(error).__name__, "what": error.what, "where": str(error.where or "") or None, "cure": error.cure}
-        files.write_json(Path(job.folder) / FAILURE, failure | {"evidence": list(error.evidence)})
+        # On a full or failing disk nothing can be written down; the output still tells.
+        with contextlib.suppress(YulanError, OSError):
+            files.write_json(Path(job.folder) / FAILURE, failure | {"evidence": list(error.evidence)})
         print(render(error), file=sys.stderr, flush=True)
         os._exit(error.exit_code)
     leave()
