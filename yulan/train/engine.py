@@ -19,6 +19,7 @@ from torch import Tensor
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
 from yulan.model.groups import groups_of
+from yulan.model.kernels import choose
 from yulan.model.loss import Loss
 from yulan.model.shape import Parameter, parameters
 from yulan.profile import Profile
@@ -26,6 +27,7 @@ from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
 from yulan.train.checkpoint.read import Checkpoint
 from yulan.train.checkpoint.stream import KINDS
+from yulan.train.device import take_device
 from yulan.train.reduce import Piece, Reduction, cut
 
 TIMEOUT = datetime.timedelta(minutes=20)
@@ -63,7 +65,11 @@ def _partition(init: Any, parameter: Any) -> None:
 
 
 def connect(profile: Profile) -> None:
-    """Join the other ranks; torchrun's environment says where they are."""
+    """Join the other ranks; torchrun's environment says where they are.
+
+    Raises: ResourceError, StateError: the GPU or the kernels that the profile asks for are not there.
+    """
+    take_device(profile)
     with contextlib.redirect_stdout(sys.stderr):
         deepspeed().init_distributed("nccl" if profile.device == "cuda" else "gloo", auto_mpi_discovery=False, timeout=TIMEOUT)
 
@@ -74,11 +80,16 @@ class Engine:
     def __init__(self, recipe: Recipe, phase: Phase, profile: Profile) -> None:
         self.recipe, self.phase, self.profile = recipe, phase, profile
         self.parameters: tuple[Parameter, ...] = parameters(recipe.model)
-        decoder = Decoder(recipe.model)
+        decoder = Decoder(recipe.model, choose(profile.fused), profile.recompute)
+        if profile.compile:
+            decoder.compile_layers()
         self.tensors = dict(decoder.named_parameters())
         self.sizes = [tensor.numel() for tensor in self.tensors.values()]
+        optimizer = recipe.optimizer
+        # One pass over the numbers, without copies of them; of torch's own, so nothing is compiled for the host either.
+        self.fused = profile.device == "cuda" or profile.offload == "cpu"
         self.adamw = torch.optim.AdamW(
-            self._groups(), lr=0.0, betas=(recipe.optimizer.beta1, recipe.optimizer.beta2), eps=recipe.optimizer.eps
+            self._groups(), lr=0.0, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps, fused=self.fused or None
         )
         with contextlib.redirect_stdout(sys.stderr):
             self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
@@ -107,14 +118,19 @@ class Engine:
 
     def _config(self) -> dict[str, Any]:
         bucket = min(LARGEST_BUCKET, sum(p.size for p in self.parameters))
+        # DeepSpeed allocates a bucket anew each step; its default of 2 GB costs a small model half of its time.
+        zero: dict[str, Any] = {"stage": self.profile.zero, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
+        if self.profile.offload == "cpu":
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": self.profile.device == "cuda"}
         return {
             "train_batch_size": self.phase.batch,
             "train_micro_batch_size_per_gpu": self.phase.batch // self.phase.grid,
             "gradient_accumulation_steps": self.phase.grid // self.profile.processes,
             "gradient_clipping": self.recipe.optimizer.clip if self.profile.zero and self.profile.reduction == "engine" else 0.0,
-            # DeepSpeed allocates a bucket anew each step; its default of 2 GB costs a small model half of its time.
-            "zero_optimization": {"stage": self.profile.zero, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket},
+            "zero_optimization": zero,
             "zero_allow_untested_optimizer": True,
+            # Its own for the host is compiled for 71 s; torch's fused one is as much a single pass.
+            "zero_force_ds_cpu_optimizer": False,
             "bf16": {"enabled": self.profile.precision == "bf16", "check_grad_overflow": True},
             "steps_per_print": None,
         }
@@ -128,7 +144,7 @@ class Engine:
         loss: Loss = self.engine(
             torch.from_numpy(micro.tokens[:, :-1].reshape(-1)).to(self.device),
             torch.from_numpy(micro.positions.reshape(-1)).to(self.device),
-            torch.from_numpy(micro.cu_seqlens).to(self.device),
+            torch.from_numpy(micro.cu_seqlens),
             self.phase.rope_theta,
             self.profile.attention,
             torch.from_numpy(micro.targets.reshape(-1)).to(self.device),
@@ -176,7 +192,7 @@ class Engine:
             self.zero._set_fp32_optimizer_param_groups()
         partitions = self._partitions()
         for partition, grad in zip(partitions, self._spread(own), strict=True):
-            partition.grad = grad
+            partition.grad = grad.to(partition.device)
         self.adamw.step()
         for partition in partitions:
             partition.grad = None
@@ -253,7 +269,7 @@ class Engine:
         """Take over weights and moments (zero where there are none) bit for bit, after so many updates."""
         for flat in self._partitions():
             # AdamW makes its state at the first step; the same, made now, so that moments have a place.
-            step = torch.tensor(float(updates))
+            step = torch.tensor(float(updates), device=flat.device if self.fused else None)
             self.adamw.state[flat] = {"step": step, "exp_avg": torch.zeros_like(flat), "exp_avg_sq": torch.zeros_like(flat)}
         for kind in KINDS if checkpoint.has_moments else KINDS[:1]:
             for p in self.parameters:
