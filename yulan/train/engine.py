@@ -132,6 +132,8 @@ class Engine:
             # Its own for the host is compiled for 71 s; torch's fused one is as much a single pass.
             "zero_force_ds_cpu_optimizer": False,
             "bf16": {"enabled": self.profile.precision == "bf16", "check_grad_overflow": True},
+            # Hundreds of micro-batches summed in bf16 would lose the last ones. ZeRO-1 can it only with another optimizer.
+            "data_types": {"grad_accum_dtype": "fp32"} if self.profile.zero > 1 else {},
             "steps_per_print": None,
         }
 
