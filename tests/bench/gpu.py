@@ -107,6 +107,8 @@ def measure(shape: Shape, warmup: int, rounds: int) -> Measured:
     connect(profile)
     engine = Engine(recipe, phase, profile)
     engine.load(Start(recipe=recipe, parameters={p.name: p for p in engine.parameters}), 0)  # type: ignore[arg-type]
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
     draw, seconds, loss = np.random.default_rng(0), [], 0.0
     tokens = phase.batch * phase.context
     for _ in range(warmup + rounds):
