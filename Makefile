@@ -1,8 +1,8 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, faults, slurm, bench, compare, ui, pictures, lock, clean.
+# The rest is for those who change the code: check, test-all, faults, slurm, gpu, bench, compare, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test check test-all faults slurm bench peers compare ui pictures lock clean
+.PHONY: help setup repro test check test-all faults slurm gpu bench peers compare ui pictures lock clean
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
@@ -36,6 +36,12 @@ faults: setup
 # A real two-node Slurm on this machine: as root, with Debian's slurm-wlm and munge.
 slurm: setup
 	@$(PYTEST) -m slurm -rs tests/slurm
+
+# Kernels against the reference, resumed runs, tokens/s and MFU: on a machine with a GPU (docs/guides/gpu.md), in the environment
+# that is active there. `setup` would make one for a CPU.
+gpu:
+	@python -m pytest -m gpu -rs tests/gpu
+	@python -m tests.bench.gpu
 
 # Ratios against named peers, one table at the end. What a clone in which `make repro` has ended shows: python -m tests.bench.nano
 bench: setup

@@ -44,7 +44,8 @@ class Determinism:
     """ZeRO stage, whose sums differ; null where the reduction is exact or nothing was trained."""
     precision: Literal["fp32", "bf16"]
     """Of forward and backward."""
-    attention: Literal["sdpa", "flash"]
+    attention: str
+    """The kernel, and what else rounds otherwise: fused kernels, torch.compile, AdamW on the host."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,8 +49,9 @@ def measure(parent: Path, processes: int, zero: int, count: int) -> None:
     from yulan.data.batch import Micro
     from yulan.profile import load_profile
     from yulan.recipe import read_recipe
+    from yulan.train.backend import connect
     from yulan.train.checkpoint.read import read_checkpoint
-    from yulan.train.engine import Engine, connect
+    from yulan.train.engine import Engine
 
     recipe = read_recipe(ranks.ROOT / "recipes" / "nano" / "recipe.yaml")
     phase, profile = recipe.phase("phase-01"), replace(load_profile("cpu-1"), processes=processes, zero=zero)

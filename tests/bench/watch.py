@@ -24,9 +24,10 @@ from yulan.data.pack import Pack
 from yulan.layout import find_root
 from yulan.profile import load_profile
 from yulan.recipe import load_recipe
+from yulan.train.backend import connect
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.state import GENESIS, NOTHING, Chain
-from yulan.train.engine import Engine, connect
+from yulan.train.engine import Engine
 from yulan.train.log import WATCH, Log
 from yulan.train.observe import Before, look
 from yulan.train.track import Attempt, Store

@@ -18,7 +18,7 @@ FLOORS = (
     ("cli", "hf"),
 )
 OWNERS = {
-    "deepspeed": "yulan/train/engine.py",
+    "deepspeed": "yulan/train/backend.py",
     "mlflow": "yulan/train/track.py",
     "huggingface_hub": "yulan/release/hub.py",
     "daft": "yulan/data/frames.py",

@@ -1,9 +1,12 @@
 """Every recipe and profile that is shipped loads and keeps the laws."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from yulan.cli import main
 from yulan.layout import recipe_names
 from yulan.params import params_for, read_params
 from yulan.profile import load_profile, profile_names
@@ -53,6 +56,29 @@ def test_every_grid_is_shared_evenly_by_the_ranks_of_the_shipped_profiles(name: 
     book = load_recipe(ROOT, name)
     for phase in book.recipe.phases.values():
         assert all(phase.grid % load_profile(each).processes == 0 for each in ("cpu-1", "cpu-2"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("machine", profile_names())
+def test_every_recipe_is_planned_on_every_profile_or_refused_in_one_line(name: str, machine: str):
+    words = ["plan", name, "--profile", machine]
+    done = CliRunner().invoke(main, words)
+    whole = [phase.grid % load_profile(machine).processes == 0 for phase in load_recipe(ROOT, name).recipe.phases.values()]
+    if all(whole):
+        assert done.exit_code == 0
+        wanted = r"micro-batches of \d+ x [\d,]+: (fits|does not fit): [\d,]+ bytes a device, [\d,]+ are there"
+        assert re.search(wanted, done.stdout)
+    else:
+        assert done.exit_code == 3
+        assert "processes do not divide the grid of" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_real_recipe_runs_on_every_gpu_profile():
+    made = {name: load_profile(name) for name in profile_names() if name.startswith(("gpu-", "slurm-"))}
+    assert set(made) == {"gpu-1-24", "gpu-1-80", "gpu-8", "slurm-48"}
+    for phase in load_recipe(ROOT, "yulan-mini").recipe.phases.values():
+        assert all(phase.grid % profile.processes == 0 for profile in made.values())
 
 
 @pytest.mark.parametrize("name", RECIPES)

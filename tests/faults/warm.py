@@ -21,7 +21,7 @@ from typing import Any
 import torch
 
 from yulan.errors import YulanError, render
-from yulan.train.engine import deepspeed
+from yulan.train.backend import deepspeed
 from yulan.train.launch import rank, torchrun
 
 GRACE = 2.0

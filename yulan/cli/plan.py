@@ -85,7 +85,7 @@ def _fit(folder: Path, recipe: str | None, profile: str | None, phase: str | Non
         raise ResourceError(
             f"going on from it does not fit: {_size(found.needed)} a device, {_size(found.device)} are there",
             where=folder,
-            cure="Choose a profile with more processes, a higher ZeRO stage or more memory",
+            cure="Choose a profile with more processes, a higher ZeRO stage, more memory, recompute or offload",
         )
 
 
@@ -100,14 +100,14 @@ def _say(found: Fit, profile: str) -> None:
         ("master weights", parts.master),
         ("moments", parts.moments),
         ("exchange", found.bucket),
-        ("activations", found.activations),
+        ("activations", max(found.activations, found.update)),
         ("a save's copy", found.snapshot),
         ("needed", found.needed),
         ("there", found.device),
     )
     for name, size in rows:
         click.echo(f"  {name:14} {size:18,}")
-    click.echo(f"  {'needed if each layer is computed again for backward':52} {found.least:,}")
+    click.echo(f"  {'needed if all layers but the first are computed again':52} {found.least:,}")
     click.echo(f"host: {_size(found.host)} for all processes of a node; disk: {_size(found.disk)} a checkpoint")
     if found.fits:
         click.echo(f"fits, {_size(found.device - found.needed)} to spare")
@@ -143,6 +143,11 @@ def _table(made: Plan) -> None:
             f"weights {_size(s.weights)}, gradients {_size(s.gradients)}, master {_size(s.master)}, moments {_size(s.moments)}"
         )
         click.echo(f"  ZeRO-{s.zero} {s.total:16,} bytes: {parts}{own}")
+    for room in made.rooms:
+        names = room.phases[0] if len(room.phases) == 1 else f"{room.phases[0]} and {len(room.phases) - 1} more"
+        told = f"{room.needed:,} bytes a device, {room.need.device:,} are there; host {_size(room.need.host)} a node"
+        verdict = "fits" if room.fits else "does not fit"
+        click.echo(f"{names}, micro-batches of {room.windows} x {room.context:,}: {verdict}: {told}")
 
 
 def _time(seconds: float) -> str:

@@ -3,10 +3,12 @@
 Legend: T packed positions, N query heads, K key/value heads, H head width.
 """
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import groupby, pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +16,10 @@ from torch.nn import functional
 
 from yulan.errors import StateError
 
-Kernel = Literal["sdpa", "flash"]
+Kernel = Literal["sdpa", "flash", "flash3"]
+
+PACKAGES = {"flash": "flash_attn", "flash3": "flash_attn_interface"}
+"""Modules of flash-attention 2 and 3; both call it `flash_attn_varlen_func`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,22 +33,42 @@ class Documents:
     """(documents, length) of each run of neighbours that are equally long."""
 
     @classmethod
-    def of(cls, cu_seqlens: Tensor) -> "Documents":
+    def of(cls, cu_seqlens: Tensor, device: torch.device | None = None) -> "Documents":
+        """Offsets on the CPU are read without waiting for a GPU; `device` is where the kernel wants them."""
         ends = cu_seqlens.tolist()
         lengths = [end - start for start, end in pairwise(ends) if end > start]
         runs = tuple((len(list(same)), length) for length, same in groupby(lengths))
-        return cls(cu_seqlens=cu_seqlens, longest=max(lengths), runs=runs)
+        return cls(cu_seqlens=cu_seqlens.to(device), longest=max(lengths), runs=runs)
 
 
 def attend(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, documents: Documents, kernel: Kernel) -> Tensor:
     """Scaled by 1 / sqrt(H); no position sees another document or its own future.
 
-    Returns: (T, N, H). `flash` wants half precision on a GPU.
-    Raises: StateError: `flash` without flash-attn.
+    Returns: (T, N, H). The flash kernels want half precision on a GPU.
+    Raises: StateError: a flash kernel without its package.
     """
-    if kernel == "flash":
-        return _flash(q_TNH, k_TKH, v_TKH, documents)
-    return _sdpa(q_TNH, k_TKH, v_TKH, documents.runs)
+    if kernel == "sdpa":
+        return _sdpa(q_TNH, k_TKH, v_TKH, documents.runs)
+    edges, longest = documents.cu_seqlens, documents.longest
+    # Deterministic: otherwise backward adds up in the order in which blocks happen to end, and a resumed run is another one.
+    out = flash(kernel)(q_TNH, k_TKH, v_TKH, edges, edges, longest, longest, causal=True, deterministic=True)
+    # Early releases of flash-attention 3 return the logsumexp as well.
+    found: Tensor = out[0] if isinstance(out, tuple) else out
+    return found
+
+
+@cache
+def flash(kernel: Kernel) -> Callable[..., Any]:
+    """Raises: StateError: its package is not installed."""
+    try:
+        found: Callable[..., Any] = importlib.import_module(PACKAGES[kernel]).flash_attn_varlen_func
+    except ImportError as error:
+        raise StateError(
+            f"attention `{kernel}` needs the package {PACKAGES[kernel]}, which is not installed",
+            where="profile attention",
+            cure="See docs/guides/gpu.md for how it is installed, or choose a profile with `attention: sdpa`",
+        ) from error
+    return found
 
 
 def _sdpa(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, runs: Sequence[tuple[int, int]]) -> Tensor:
@@ -59,16 +84,3 @@ def _causal(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     out = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
     return out.transpose(1, 2)
-
-
-def _flash(q_TNH: Tensor, k_TKH: Tensor, v_TKH: Tensor, documents: Documents) -> Tensor:
-    try:
-        from flash_attn import flash_attn_varlen_func
-    except ImportError as error:
-        raise StateError(
-            "attention `flash` needs the package flash-attn, which is not installed",
-            where="profile attention",
-            cure="Install the GPU extra (pip install '.[gpu]') or choose a profile with `attention: sdpa`",
-        ) from error
-    edges, longest = documents.cu_seqlens, documents.longest
-    return flash_attn_varlen_func(q_TNH, k_TKH, v_TKH, edges, edges, longest, longest, causal=True)

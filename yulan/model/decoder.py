@@ -12,10 +12,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from yulan.model.attention import Documents, Kernel, attend
-from yulan.model.loss import Loss, linear_cross_entropy, token_losses
-from yulan.model.norm import rms_norm
+from yulan.model.kernels import REFERENCE, Kernels
+from yulan.model.loss import Loss, token_losses
 from yulan.model.rope import Angles, angles, rotate
 from yulan.model.shape import shrink
 from yulan.recipe.model import Model
@@ -55,13 +56,13 @@ class Linear(nn.Module):
 class RMSNorm(nn.Module):
     """y = x / rms(x) x weight x scale."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernels: Kernels) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.ones(model.hidden_size))
-        self.eps = model.norm_eps
+        self.eps, self.kernel = model.norm_eps, kernels.rms_norm
 
     def forward(self, x: Tensor, scale: Tensor) -> Tensor:
-        return rms_norm(x, self.weight * scale, self.eps)
+        return self.kernel(x, self.weight * scale, self.eps)
 
 
 class Attention(nn.Module):
@@ -79,37 +80,46 @@ class Attention(nn.Module):
 
     def forward(self, x_TD: Tensor, turns: Angles, attend: Attend) -> Tensor:
         """What the block adds to the residual stream, shrink included."""
+        out_TNH = attend(self.layer, *self.heads(x_TD, turns))
+        return self.o_proj(out_TNH.flatten(-2), self.o_proj_alpha * self.shrink)
+
+    def heads(self, x_TD: Tensor, turns: Angles) -> tuple[Tensor, Tensor, Tensor]:
+        """Turned queries and keys, and values."""
         q_TNH = self.q_proj(x_TD, self.q_proj_alpha).unflatten(-1, (-1, self.head_dim))
         k_TKH = self.k_proj(x_TD, self.k_proj_alpha).unflatten(-1, (-1, self.head_dim))
         v_TKH = self.v_proj(x_TD, self.v_proj_alpha).unflatten(-1, (-1, self.head_dim))
-        out_TNH = attend(self.layer, rotate(q_TNH, turns), rotate(k_TKH, turns), v_TKH)
-        return self.o_proj(out_TNH.flatten(-2), self.o_proj_alpha * self.shrink)
+        return rotate(q_TNH, turns), rotate(k_TKH, turns), v_TKH
 
 
 class SwiGLU(nn.Module):
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernels: Kernels) -> None:
         super().__init__()
+        self.kernel = kernels.silu_product
         self.gate_proj = Linear(model.hidden_size, model.ffn_size)
         self.up_proj = Linear(model.hidden_size, model.ffn_size)
         self.down_proj = Linear(model.ffn_size, model.hidden_size)
 
     def forward(self, x_TD: Tensor, scale: Tensor) -> Tensor:
-        return self.down_proj(functional.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD), scale)
+        return self.down_proj(self.kernel(self.gate_proj(x_TD), self.up_proj(x_TD)), scale)
 
 
 class Layer(nn.Module):
-    def __init__(self, model: Model, layer: int) -> None:
+    def __init__(self, model: Model, layer: int, kernels: Kernels) -> None:
         super().__init__()
         self.shrink = shrink(model)
         self.self_attn = Attention(model, layer)
-        self.mlp = SwiGLU(model)
-        self.input_layernorm, self.post_attention_layernorm = RMSNorm(model), RMSNorm(model)
+        self.mlp = SwiGLU(model, kernels)
+        self.input_layernorm, self.post_attention_layernorm = RMSNorm(model, kernels), RMSNorm(model, kernels)
         self.gate_up_proj_alpha, self.down_proj_alpha = nn.Parameter(torch.ones(())), nn.Parameter(torch.ones(()))
         self.input_layernorm_alpha = nn.Parameter(torch.ones(()))
         self.post_attention_layernorm_alpha = nn.Parameter(torch.ones(()))
 
     def forward(self, x_TD: Tensor, turns: Angles, attend: Attend) -> Tensor:
-        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD, self.input_layernorm_alpha), turns, attend)
+        return self.rest(x_TD, self.self_attn(self.input_layernorm(x_TD, self.input_layernorm_alpha), turns, attend))
+
+    def rest(self, x_TD: Tensor, mixed_TD: Tensor) -> Tensor:
+        """All that comes after attention."""
+        x_TD = x_TD + mixed_TD
         scale = self.post_attention_layernorm_alpha * self.gate_up_proj_alpha
         return x_TD + self.mlp(self.post_attention_layernorm(x_TD, scale), self.down_proj_alpha * self.shrink)
 
@@ -117,31 +127,44 @@ class Layer(nn.Module):
 class Body(nn.Module):
     """All but the head: the part published under `model.`."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernels: Kernels = REFERENCE, recompute: int = 0) -> None:
+        """`recompute`: 0, or every so many layers one keeps its activations, and the others compute theirs again."""
         super().__init__()
-        self.scale_emb, self.head_dim = model.scale_emb, model.head_dim
+        self.scale_emb, self.head_dim, self.recompute = model.scale_emb, model.head_dim, recompute
         self.embed_tokens = Table(model)
-        self.layers = nn.ModuleList(Layer(model, index) for index in range(model.layers))
-        self.norm = RMSNorm(model)
+        self.layers = nn.ModuleList(Layer(model, index, kernels) for index in range(model.layers))
+        self.norm = RMSNorm(model, kernels)
         self.norm_alpha = nn.Parameter(torch.ones(()))
 
     def forward(self, tokens_T: Tensor, positions_T: Tensor, rope_theta: float, attend: Attend) -> Tensor:
         """Returns: hidden states (T, D) after the last norm; T may have several axes, if `attend` takes them."""
         x_TD = self.embed_tokens(partial(functional.embedding, tokens_T)) * self.scale_emb
         turns = angles(positions_T, rope_theta, self.head_dim, x_TD.dtype)
-        for layer in self.layers:
-            x_TD = layer(x_TD, turns, attend)
+        again = self.recompute if torch.is_grad_enabled() else 0
+        for index, layer in enumerate(self.layers):
+            if again and index % again:
+                # Nothing in a layer draws, so there is no generator to set back.
+                x_TD = checkpoint(layer, x_TD, turns, attend, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x_TD = layer(x_TD, turns, attend)
         return self.norm(x_TD, self.norm_alpha)
 
 
 class Decoder(nn.Module):
     """Matrices are zero until `initialise` or `load_state_dict`."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, kernels: Kernels = REFERENCE, recompute: int = 0) -> None:
         super().__init__()
-        self.model = Body(model)
+        self.model, self.cross_entropy = Body(model, kernels, recompute), kernels.cross_entropy
         self.lm_head = None if model.tie_embeddings else Table(model)
         self.lm_head_alpha = nn.Parameter(torch.ones(()))
+
+    def compile_layers(self) -> None:
+        """torch.compile what lies around attention, once for all layers: documents make attention's shapes, and no two packs
+        have the same."""
+        for layer in self.model.layers:
+            vars(layer.self_attn)["heads"] = torch.compile(layer.self_attn.heads, dynamic=False)
+            vars(layer)["rest"] = torch.compile(layer.rest, dynamic=False)
 
     def forward(
         self,
@@ -153,11 +176,12 @@ class Decoder(nn.Module):
         targets_T: Tensor | None = None,
         z_loss: float = 0.0,
     ) -> Tensor | Loss:
-        """Run packed documents: int64 tokens and positions (T,), int32 offsets (documents + 1,) from 0 to T.
+        """Run packed documents: int64 tokens and positions (T,), int32 offsets (documents + 1,) from 0 to T,
+        best on the CPU.
 
         Returns: hidden states (T, D), or with targets (T,; -100 is ignored) the sums of the loss.
         """
-        documents = Documents.of(cu_seqlens)
+        documents = Documents.of(cu_seqlens, tokens_T.device)
 
         def inside(_: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             return attend(q, k, v, documents, kernel)
@@ -170,7 +194,7 @@ class Decoder(nn.Module):
 
     def loss(self, hidden_TD: Tensor, targets_T: Tensor, z_loss: float) -> Loss:
         table, scaled_TD = self._head(hidden_TD)
-        return table(lambda head_VD: linear_cross_entropy(scaled_TD, head_VD, targets_T, z_loss))
+        return table(lambda head_VD: self.cross_entropy(scaled_TD, head_VD, targets_T, z_loss))
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """(T, V)."""

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 from yulan.model.shape import count, flops_per_token, folded_count, parameters
+from yulan.plan.need import Need, need
 from yulan.plan.states import STAGES, States, states
 from yulan.profile import Profile
 from yulan.recipe import Anneal, Model, Recipe
+from yulan.train.able import require_able
 from yulan.train.schedule import rate_in
 
 STATE_BYTES = 12
@@ -67,6 +69,19 @@ class PathPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """Memory that phases of one shape of micro-batch take."""
+
+    phases: tuple[str, ...]
+    windows: int
+    """In a micro-batch."""
+    context: int
+    need: Need
+    needed: int
+    fits: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     recipe: str
     profile: str
@@ -83,6 +98,8 @@ class Plan:
     """Of one rank, for every ZeRO stage; activations are not counted."""
     zero: int
     """The profile's own stage."""
+    rooms: tuple[Room, ...]
+    """What the machine has to have, for every shape of micro-batch."""
 
     @property
     def tokens(self) -> int:
@@ -109,7 +126,12 @@ def recompute_per_token(model: Model, context: int) -> float:
 
 
 def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -> Plan:
-    """Costs of every phase of a recipe on one machine."""
+    """Costs of every phase of a recipe on one machine.
+
+    Raises: RecipeError: the machine cannot run a phase's grid, or asks for what is not there.
+    """
+    for phase in recipe.phases.values():
+        require_able(profile, phase)
     model, numbers = recipe.model, count(recipe.model)
     flops = {name: flops_per_token(model, p.context) * p.steps * p.step_tokens for name, p in recipe.phases.items()}
     grid = max(phase.grid for phase in recipe.phases.values())
@@ -144,7 +166,22 @@ def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -
         paths=tuple(_path(recipe, leaf, flops, numbers) for leaf in recipe.leaves()),
         states=tuple(states(parameters(model), profile, zero, grid) for zero in STAGES),
         zero=profile.zero,
+        rooms=_rooms(recipe, profile),
     )
+
+
+def _rooms(recipe: Recipe, profile: Profile) -> tuple[Room, ...]:
+    """Phases of one shape of micro-batch and one grid share a row."""
+    shapes: dict[tuple[int, int, int], list[str]] = {}
+    for name, phase in recipe.phases.items():
+        shapes.setdefault((phase.batch // phase.grid, phase.context, phase.grid), []).append(name)
+    rooms = []
+    for (windows, context, _), names in shapes.items():
+        found = need(recipe.model, recipe.phases[names[0]], profile)
+        rooms.append(
+            Room(phases=tuple(names), windows=windows, context=context, need=found, needed=found.needed, fits=found.fits)
+        )
+    return tuple(rooms)
 
 
 def _path(recipe: Recipe, final: str, flops: dict[str, float], numbers: int) -> PathPlan:

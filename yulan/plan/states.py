@@ -23,10 +23,14 @@ class States:
     weights: int
     """That forward uses, in the profile's precision."""
     gradients: int
-    """ZeRO-1 keeps them whole until the step; ZeRO-2 and 3 this rank's part only. Exact sums: several whole ones in fp32."""
+    """ZeRO-1 keeps them whole until the step, in the profile's precision; ZeRO-2 and 3 this rank's part only, in fp32. Exact
+    sums: several whole ones in fp32."""
     master: int
-    """fp32 copy. Without ZeRO fp32 weights are their own."""
+    """fp32 copy. Without ZeRO fp32 weights are their own. 0 if it is offloaded from a GPU."""
     moments: int
+    """0 if they are offloaded from a GPU."""
+    host: int
+    """What a GPU's host holds for it: master weights, moments, their gradients in fp32, and new weights on their way back."""
 
     @property
     def total(self) -> int:
@@ -46,13 +50,15 @@ def states(parameters: Iterable[Parameter], profile: Profile, zero: int, grid: i
     if profile.reduction == "exact":
         gradients = 4 * whole * whole_gradients(grid // ranks)
     else:
-        gradients = low * (whole if zero < 2 else part)
+        gradients = low * whole if zero < 2 else 4 * part
+    away = profile.offload == "cpu" and profile.device == "cuda"
     return States(
         zero=zero,
         weights=weights,
         gradients=gradients,
-        master=0 if zero == 0 and low == 4 else 4 * part,
-        moments=8 * part,
+        master=0 if away or (zero == 0 and low == 4) else 4 * part,
+        moments=0 if away else 8 * part,
+        host=(16 + low) * part if away else 0,
     )
 
 

@@ -23,8 +23,24 @@ def determinism_of(profile: Profile) -> Determinism:
         torch=metadata.version("torch"),
         zero=None if exact else profile.zero,
         precision=profile.precision,
-        attention=profile.attention,
+        attention=kernels_of(profile),
     )
+
+
+def kernels_of(profile: Profile) -> str:
+    """`sdpa`, or `flash-2.8.3+liger-0.8.5+compile+offload`: all that rounds otherwise, with the versions that are installed."""
+    parts = [_versioned(profile.attention, {"flash": "flash-attn", "flash3": "flash-attn-3"}.get(profile.attention))]
+    parts += [_versioned("liger", "liger-kernel")] * (profile.fused == "liger")
+    parts += ["compile"] * profile.compile + ["offload"] * (profile.offload == "cpu")
+    return "+".join(parts)
+
+
+def _versioned(name: str, package: str | None) -> str:
+    """The name alone where the package is not installed: on a login node, whose jobs judge their own class."""
+    try:
+        return f"{name}-{metadata.version(package)}" if package else name
+    except metadata.PackageNotFoundError:
+        return name
 
 
 def words(told: Determinism) -> str:

@@ -1,4 +1,4 @@
-"""The only code that knows DeepSpeed: build it, feed it, step it, and reach its fp32 partitions.
+"""DeepSpeed's engine: build it, feed it, step it, and reach its fp32 partitions.
 
 The partitions are private in DeepSpeed, hence the exact pin 0.19.8. Reading and writing goes through `fragment`: this
 rank's contiguous piece of a flattened tensor, under ZeRO 0, 1, 2 and 3 alike, so no checkpoint knows a layout.
@@ -6,71 +6,31 @@ rank's contiguous piece of a flattened tensor, under ZeRO 0, 1, 2 and 3 alike, s
 
 import contextlib
 import math
-import os
 import sys
-import types
 from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import distributed_c10d
 
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
 from yulan.model.groups import groups_of
+from yulan.model.kernels import choose
 from yulan.model.loss import Loss
 from yulan.model.shape import Parameter, parameters
 from yulan.profile import Profile
 from yulan.recipe import Phase, Recipe
 from yulan.train import reduce
+from yulan.train.backend import bound_waits, deepspeed
 from yulan.train.checkpoint.read import Checkpoint
-from yulan.train.checkpoint.stream import KINDS, TIMEOUT
+from yulan.train.checkpoint.stream import KINDS
 from yulan.train.gate import Gate
 from yulan.train.reduce import Piece, Reduction, cut
 
 LARGEST_BUCKET = 500_000_000
 """Numbers that ranks exchange in one call."""
-
-
-def deepspeed() -> Any:
-    """Import DeepSpeed lean and quiet; nothing is compiled."""
-    os.environ.setdefault("DS_ACCELERATOR", "cuda" if torch.cuda.is_available() else "cpu")
-    # Its autotuner, which we do not use, imports mlflow where that is installed: 3 of 5 seconds.
-    sys.modules.setdefault("mlflow", None)  # type: ignore[arg-type]
-    # It asks each optimizer whether it is Muon, whose module is compiled as it is imported: 1.4 s.
-    muon = types.ModuleType("deepspeed.runtime.zero.muon.original_muon")
-    vars(muon).update(MuonWithAuxAdam=type("MuonWithAuxAdam", (), {}), adam_update=None, muon_update=None)
-    sys.modules.setdefault(muon.__name__, muon)
-    with contextlib.redirect_stdout(sys.stderr):
-        import deepspeed as library
-        import deepspeed.ops
-
-    # Otherwise compiled by g++ at the first start; killed then, it leaves a lock that the next start waits for, for ever.
-    library.ops.__compatible_ops__["deepspeed_shm_comm"] = False
-    # Ranks need not send their first weights around: each loads the same checkpoint. And 0.19.8 cannot send a parameter
-    # without axes, as four of each layer's alphas are.
-    library.DeepSpeedEngine._broadcast_model = lambda self: None
-    library.zero.Init._zero_init_param = _partition
-    return library
-
-
-def _partition(init: Any, parameter: Any) -> None:
-    init._convert_to_deepspeed_param(parameter)
-    parameter.partition()
-
-
-def connect(profile: Profile) -> None:
-    """Join the other ranks; torchrun's environment says where they are."""
-    with contextlib.redirect_stdout(sys.stderr):
-        deepspeed().init_distributed("nccl" if profile.device == "cuda" else "gloo", auto_mpi_discovery=False, timeout=TIMEOUT)
-
-
-def _bound_waits() -> None:
-    """Let DeepSpeed's own groups wait as long as ours, not for torch's 30 minutes."""
-    for group in list(distributed_c10d._world.pg_map):
-        distributed_c10d._set_pg_timeout(TIMEOUT, group)
 
 
 class Engine:
@@ -79,15 +39,20 @@ class Engine:
     def __init__(self, recipe: Recipe, phase: Phase, profile: Profile) -> None:
         self.recipe, self.phase, self.profile = recipe, phase, profile
         self.parameters: tuple[Parameter, ...] = parameters(recipe.model)
-        decoder = Decoder(recipe.model)
+        decoder = Decoder(recipe.model, choose(profile.fused), profile.recompute)
+        if profile.compile:
+            decoder.compile_layers()
         self.tensors = dict(decoder.named_parameters())
         self.sizes = [tensor.numel() for tensor in self.tensors.values()]
+        optimizer = recipe.optimizer
+        # One pass over the numbers, without copies of them; of torch's own, so nothing is compiled for the host either.
+        self.fused = profile.device == "cuda" or profile.offload == "cpu"
         self.adamw = torch.optim.AdamW(
-            self._groups(), lr=0.0, betas=(recipe.optimizer.beta1, recipe.optimizer.beta2), eps=recipe.optimizer.eps
+            self._groups(), lr=0.0, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps, fused=self.fused or None
         )
         with contextlib.redirect_stdout(sys.stderr):
             self.engine, *_ = deepspeed().initialize(model=decoder, optimizer=self.adamw, config=self._config())
-        _bound_waits()
+        bound_waits()
         self.zero = self.engine.optimizer
         self.gate = Gate(self.zero, profile.zero)
         self.device = self.engine.device
@@ -114,15 +79,22 @@ class Engine:
 
     def _config(self) -> dict[str, Any]:
         bucket = min(LARGEST_BUCKET, sum(p.size for p in self.parameters))
+        # DeepSpeed allocates a bucket anew each step; its default of 2 GB costs a small model half of its time.
+        zero: dict[str, Any] = {"stage": self.profile.zero, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
+        if self.profile.offload == "cpu":
+            zero["offload_optimizer"] = {"device": "cpu", "pin_memory": self.profile.device == "cuda"}
         return {
             "train_batch_size": self.phase.batch,
             "train_micro_batch_size_per_gpu": self.phase.batch // self.phase.grid,
             "gradient_accumulation_steps": self.phase.grid // self.profile.processes,
             "gradient_clipping": self.recipe.optimizer.clip if self.profile.zero and self.profile.reduction == "engine" else 0.0,
-            # DeepSpeed allocates a bucket anew each step; its default of 2 GB costs a small model half of its time.
-            "zero_optimization": {"stage": self.profile.zero, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket},
+            "zero_optimization": zero,
             "zero_allow_untested_optimizer": True,
+            # Its own for the host is compiled for 71 s; torch's fused one is as much a single pass.
+            "zero_force_ds_cpu_optimizer": False,
             "bf16": {"enabled": self.profile.precision == "bf16", "check_grad_overflow": True},
+            # Hundreds of micro-batches summed in bf16 would lose the last ones. ZeRO-1 can it only with another optimizer.
+            "data_types": {"grad_accum_dtype": "fp32"} if self.profile.zero > 1 else {},
             "steps_per_print": None,
         }
 
@@ -135,7 +107,7 @@ class Engine:
         loss: Loss = self.engine(
             torch.from_numpy(micro.tokens[:, :-1].reshape(-1)).to(self.device),
             torch.from_numpy(micro.positions.reshape(-1)).to(self.device),
-            torch.from_numpy(micro.cu_seqlens).to(self.device),
+            torch.from_numpy(micro.cu_seqlens),
             self.phase.rope_theta,
             self.profile.attention,
             torch.from_numpy(micro.targets.reshape(-1)).to(self.device),
@@ -186,7 +158,7 @@ class Engine:
             self.zero._set_fp32_optimizer_param_groups()
         partitions = self._partitions()
         for partition, grad in zip(partitions, self._spread(own), strict=True):
-            partition.grad = grad
+            partition.grad = grad.to(partition.device)
         self.adamw.step()
         for partition in partitions:
             partition.grad = None
@@ -263,7 +235,7 @@ class Engine:
         """Take over weights and moments (zero where there are none) bit for bit, after so many updates."""
         for flat in self._partitions():
             # AdamW makes its state at the first step; the same, made now, so that moments have a place.
-            step = torch.tensor(float(updates))
+            step = torch.tensor(float(updates), device=flat.device if self.fused else None)
             self.adamw.state[flat] = {"step": step, "exp_avg": torch.zeros_like(flat), "exp_avg_sq": torch.zeros_like(flat)}
         for kind in KINDS if checkpoint.has_moments else KINDS[:1]:
             for p in self.parameters:

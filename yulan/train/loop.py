@@ -8,9 +8,10 @@ from yulan import files
 from yulan.data.batch import Batches
 from yulan.data.order import Order
 from yulan.data.pack import Pack
+from yulan.train.backend import connect
 from yulan.train.checkpoint.saver import Saver
 from yulan.train.checkpoint.scan import sweep
-from yulan.train.engine import Engine, connect
+from yulan.train.engine import Engine
 from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import TIMING, WATCH, Log, batch_digest
 from yulan.train.observe import Before, look

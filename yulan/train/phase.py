@@ -8,11 +8,12 @@ from pathlib import Path
 
 from yulan import digest, files
 from yulan.data.order import order_key
-from yulan.errors import RecipeError, StateError, TrainError
+from yulan.errors import StateError, TrainError
 from yulan.manifest import Determinism
 from yulan.profile import Profile
-from yulan.recipe import Phase, Recipe
+from yulan.recipe import Recipe
 from yulan.schema import plain
+from yulan.train.able import require_able
 from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
@@ -70,30 +71,6 @@ def train_phase(plan: Plan, folder: Path, look: Callable[[], None] = lambda: Non
         return _train(plan, folder, lock, look)
     finally:
         os.close(lock)
-
-
-def require_able(profile: Profile, phase: Phase) -> None:
-    """Raises: RecipeError: the machine cannot run the phase's grid, or asks for what is not there."""
-    if phase.grid % profile.processes:
-        raise RecipeError(
-            f"{profile.processes} processes do not divide the grid of {phase.grid} micro-batches",
-            where="profile processes",
-            cure="Choose a profile whose processes divide $.phases.*.grid",
-        )
-    if profile.zero == 0 and profile.precision == "bf16":
-        raise RecipeError("bf16 needs ZeRO 1, 2 or 3", where="profile zero", cure="Choose a profile with `zero: 1`")
-    if profile.launcher == "slurm" and profile.slurm is None:
-        raise RecipeError(
-            "the launcher slurm has no settings",
-            where="profile slurm",
-            cure="Give nodes, gpus, minutes, notice, partition, account",
-        )
-    if profile.slurm is not None and profile.processes % profile.slurm.nodes:
-        raise RecipeError(
-            f"{profile.processes} processes do not spread evenly over {profile.slurm.nodes} nodes",
-            where="profile slurm nodes",
-            cure="Choose nodes that divide the processes",
-        )
 
 
 def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Outcome:

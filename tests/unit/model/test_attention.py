@@ -62,5 +62,5 @@ def test_neighbours_of_one_length_share_a_call_and_empty_documents_vanish():
 @pytest.mark.skipif(importlib.util.find_spec("flash_attn") is not None, reason="flash-attn is installed")
 def test_the_flash_kernel_names_the_extra_that_brings_it():
     q, k, v, cu_seqlens = pack([4])
-    with pytest.raises(StateError, match=r"needs the package flash-attn.*\[gpu\]"):
+    with pytest.raises(StateError, match=r"needs the package flash_attn, which is not installed.*docs/guides/gpu\.md"):
         attend(q, k, v, Documents.of(cu_seqlens), "flash")

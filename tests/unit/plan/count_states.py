@@ -13,8 +13,9 @@ from torch import Tensor
 from tests.unit.train.conftest import profile, small_recipe
 from yulan.data.batch import Micro
 from yulan.recipe import Phase
+from yulan.train.backend import connect
 from yulan.train.checkpoint.read import read_checkpoint
-from yulan.train.engine import Engine, connect
+from yulan.train.engine import Engine
 from yulan.train.launch.rank import leave
 
 

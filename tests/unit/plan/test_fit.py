@@ -11,11 +11,13 @@ from click.testing import CliRunner
 from tests.unit.train.conftest import small_recipe
 from yulan.cli import main
 from yulan.errors import DataError, RecipeError, StateError
-from yulan.layout import shipped
+from yulan.layout import find_root, shipped
 from yulan.model.shape import count
+from yulan.plan.activations import LOGITS, ROWS, kept
 from yulan.plan.fit import fit
+from yulan.plan.need import need
 from yulan.profile import Slurm, load_profile
-from yulan.recipe import Recipe
+from yulan.recipe import Recipe, read_recipe
 from yulan.train.checkpoint.initial import write_initial
 
 
@@ -45,7 +47,7 @@ def test_what_is_needed_is_the_sum_of_its_parts(recipe: Recipe, checkpoint: Path
     inside = 6 * 16 + 4 * recipe.model.ffn_size
     assert twice.states == found.states
     assert twice.activations - found.activations > 4 * 32 * recipe.model.layers * inside
-    assert found.least < found.needed
+    assert found.least <= found.needed
 
 
 def test_one_byte_too_few_does_not_fit(recipe: Recipe, checkpoint: Path):
@@ -62,6 +64,40 @@ def test_on_a_gpu_the_host_holds_the_fp32_model_of_each_process_while_it_is_made
     assert fit(checkpoint, alone, "phase-01", dict(recipe.phases)).host == 12 * count(recipe.model)
     two = replace(profile, slurm=Slurm(nodes=2, gpus=4, minutes=60, notice=60, partition=None, account=None))
     assert fit(checkpoint, two, "phase-01", dict(recipe.phases)).host == 4 * 4 * count(recipe.model)
+
+
+def test_what_is_offloaded_moves_from_the_device_to_its_host(recipe: Recipe, checkpoint: Path):
+    n = count(recipe.model)
+    there = replace(load_profile("cpu-1"), device="cuda", precision="bf16", zero=2)
+    away = replace(there, offload="cpu")
+    near, far = (fit(checkpoint, each, "phase-01", dict(recipe.phases)) for each in (there, away))
+    assert (near.states.master, near.states.moments, near.states.host) == (4 * n, 8 * n, 0)
+    # On the host: weights, two moments and their gradients in fp32, and the new weights in bf16.
+    assert (far.states.master, far.states.moments, far.states.host) == (0, 0, 18 * n)
+    assert far.host == near.host + 18 * n
+    assert (near.states.gradients, far.states.gradients) == (4 * n, 4 * n)
+    assert (near.update, far.update) == (6 * n, 0)
+
+
+def test_the_shipped_gpu_profiles_fit_the_real_recipe_but_the_smallest_its_longest_windows():
+    real = read_recipe(find_root(Path(__file__).parent) / "recipes/yulan-mini/recipe.yaml")
+    short, long = real.phase("phase-01"), real.phase("phase-27")
+    for name in ("gpu-1-80", "gpu-8", "slurm-48"):
+        assert need(real.model, short, load_profile(name)).fits
+        assert need(real.model, long, load_profile(name)).fits
+    small = load_profile("gpu-1-24")
+    assert need(real.model, short, small).fits
+    assert not need(real.model, long, small).fits
+    # Neither of its two means would do alone.
+    for changed in ({"recompute": 0}, {"offload": "none"}):
+        assert not need(real.model, short, replace(small, **changed)).fits
+
+
+def test_fused_kernels_keep_less_and_hold_fewer_logits():
+    real = read_recipe(find_root(Path(__file__).parent) / "recipes/yulan-mini/recipe.yaml")
+    whole, fused = (kept(real.model, 12288, 2, fused=each) for each in (False, True))
+    product = 2 * 12288 * 56 * real.model.ffn_size
+    assert whole - fused == product + 8 * LOGITS - 2 * ROWS * 12288 * 1920
 
 
 def test_the_command_says_bytes_of_device_and_host_and_ends_with_8_where_it_does_not_fit(checkpoint: Path, tmp_path: Path):

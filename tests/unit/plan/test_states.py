@@ -49,10 +49,10 @@ def test_each_stage_divides_one_more_part_of_the_real_model_by_the_ranks():
     part = -(-n // 48)
     assert (zero.weights, zero.gradients, zero.master, zero.moments) == (2 * n, 2 * n, 4 * n, 8 * n)
     assert (one.weights, one.gradients, one.master, one.moments) == (2 * n, 2 * n, 4 * part, 8 * part)
-    assert (two.weights, two.gradients, two.total) == (2 * n, 2 * part, 2 * n + 14 * part)
+    assert (two.weights, two.gradients, two.total) == (2 * n, 4 * part, 2 * n + 16 * part)
     small = sum(p.size for p in found if p.kind in ("bias", "norm", "alpha"))
     assert three.weights == 2 * (part + small)
-    assert three.total == 16 * part + 2 * small
+    assert three.total == 18 * part + 2 * small
 
 
 def test_fp32_weights_without_zero_are_their_own_master():

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from yulan.train.engine import Engine, connect
+from yulan.train.backend import connect
+from yulan.train.engine import Engine
 from yulan.train.launch.job import read_job
 from yulan.train.launch.rank import leave
 from yulan.train.run import Run

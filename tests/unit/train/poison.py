@@ -15,7 +15,8 @@ import torch.distributed as dist
 from yulan.data.batch import Batches, Micro
 from yulan.model.loss import Loss
 from yulan.schema import load_json, structure
-from yulan.train.engine import Engine, connect
+from yulan.train.backend import connect
+from yulan.train.engine import Engine
 from yulan.train.launch.job import read_job
 from yulan.train.launch.rank import leave
 

@@ -12,8 +12,9 @@ from yulan.data.order import Order
 from yulan.data.pack import Pack
 from yulan.schema import load_json, structure
 from yulan.train import reduce
+from yulan.train.backend import connect
 from yulan.train.checkpoint.write import write_checkpoint
-from yulan.train.engine import Engine, connect
+from yulan.train.engine import Engine
 from yulan.train.launch.job import Job, read_job
 from yulan.train.launch.rank import leave
 from yulan.train.randomness import seed_all

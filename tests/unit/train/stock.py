@@ -20,8 +20,9 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 
 from yulan.data.batch import Micro
 from yulan.model.decoder import Decoder
+from yulan.train.backend import connect, deepspeed
 from yulan.train.checkpoint.read import read_checkpoint
-from yulan.train.engine import Engine, connect, deepspeed
+from yulan.train.engine import Engine
 from yulan.train.launch.job import Job, read_job
 from yulan.train.run import Run
 from yulan.train.schedule import learning_rate

@@ -76,7 +76,7 @@ def work(folder: Path, name: str, count: int) -> None:
     """One rank of a launch: every training of that machine."""
     import torch.distributed as dist
 
-    from yulan.train.engine import connect
+    from yulan.train.backend import connect
     from yulan.train.loop import train
 
     ranks = MACHINES[name][0]

@@ -7,7 +7,7 @@ from tests.unit.train.conftest import profile, small_recipe
 from yulan.errors import DataError, RecipeError, StateError
 from yulan.model.shape import flops_per_token
 from yulan.profile import Slurm
-from yulan.train.phase import require_able
+from yulan.train.able import require_able
 from yulan.train.spend import allow, allowed, device_hours, require_allowed
 
 RECIPE = small_recipe()

@@ -13,7 +13,8 @@ PROGRAM = """
 import torch
 from torch.distributed import distributed_c10d
 from tests.unit.train.conftest import profile, small_recipe
-from yulan.train.engine import Engine, connect
+from yulan.train.backend import connect
+from yulan.train.engine import Engine
 
 connect(profile(1))
 recipe = small_recipe()

@@ -75,6 +75,9 @@ def environment(job: Job) -> dict[str, str]:
         # The package may be run from a clone without being installed.
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]),
     }
+    if job.profile.device == "cuda":
+        # Otherwise cuBLAS takes scratch memory by stream, and sums in an order that depends on it.
+        own["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
     return os.environ | own
 
 

@@ -18,6 +18,7 @@ from yulan.manifest import Manifest
 from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import plain, suggest
+from yulan.train.able import require_able
 from yulan.train.launch.job import CHECKPOINTS, LOCK
 from yulan.train.onward.clone import steps_of
 from yulan.train.onward.phase import PhaseFile, extend, write_recipe
@@ -33,7 +34,7 @@ from yulan.train.onward.start import (
     require_moments,
     taken_before,
 )
-from yulan.train.phase import Outcome, Plan, require_able, train_phase
+from yulan.train.phase import Outcome, Plan, train_phase
 
 UNKNOWN = "unknown"
 TEXTS = "texts.partial"
