@@ -1,0 +1,91 @@
+"""`yulan study stability|anneal`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from yulan.layout import Layout
+    from yulan.recipe import Book
+
+INTO = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def study() -> None:
+    """Ask a question of training: many small runs, the outcome written down before the first."""
+
+
+def _numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        found = tuple(float(each) for each in value.split(","))
+    except ValueError:
+        found = ()
+    if not found or any(not 0 < each < 1e3 for each in found) or sorted(set(found)) != list(found):
+        raise click.BadParameter("rates are rising numbers over 0, as 0.003,0.01,0.03")
+    return found
+
+
+@study.command()
+@click.option("--recipe", "recipe_name", help="Shape, optimizer and data; default: the one in use.")
+@click.option("--source", "sources", multiple=True, help="Source to train on, in equal shares; again for more.")
+@click.option("--seeds", type=click.IntRange(min=2), help="How many; default: 8.")
+@click.option("--rates", callback=_numbers, help="Peak learning rates, rising, with commas between them.")
+@click.option("--steps", type=click.IntRange(min=24), help="Of each run; default: 64.")
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Runs at a time, one thread each.")
+@click.option("--known", default="nothing", show_default=True, help="What you looked at before; it stands in the protocol.")
+@click.option("--into", type=INTO, help="Folder of the study; default: under runs/.")
+def stability(
+    recipe_name: str | None,
+    sources: tuple[str, ...],
+    seeds: int | None,
+    rates: tuple[float, ...] | None,
+    steps: int | None,
+    processes: int,
+    known: str,
+    into: Path | None,
+) -> None:
+    """Train small models: muP, re-parameterisation and z-loss against a plain start, by highest stable peak rate.
+
+    Some 110 runs of about 8 s of one core, at most 60 s each; about 10 minutes on two idle cores. Stopped, the same
+    command goes on.
+    """
+    from yulan.study.inputs import open_artifact
+    from yulan.study.stability import Design, run_study
+
+    layout, book = _here(recipe_name)
+    given: dict[str, Any] = {"rates": rates, "seeds": tuple(range(1, seeds + 1)) if seeds else None, "steps": steps}
+    given |= {"sources": sources or None, "decay": steps // 4 if steps else None, "warmup": steps // 4 if steps else None}
+    design = Design(**{key: value for key, value in given.items() if value is not None})
+    shards, digest = open_artifact(layout, "shards")
+    folder = into or layout.runs("study", "stability")
+    rows = run_study(
+        design,
+        book.recipe,
+        layout.recipe_folder / "recipe.yaml",
+        shards,
+        folder,
+        data={"shards": digest},
+        known=known,
+        processes=processes,
+        tell=_tell,
+    )
+    click.echo(f"{folder}: {len(rows)} runs")
+
+
+def _here(recipe: str | None) -> "tuple[Layout, Book]":
+    from yulan.layout import Layout, find_root
+    from yulan.params import read_params
+    from yulan.recipe import load_recipe
+
+    root = find_root()
+    name = recipe or read_params(root).recipe
+    return Layout(root=root, recipe=name), load_recipe(root, name)
+
+
+def _tell(done: int, total: int, row: dict[str, Any]) -> None:
+    told = row.get("diverged") or "learned"
+    click.echo(f"{done:4} of {total}  {row['name']:24} {row['seconds']:6.1f} s  {told}", err=True)
