@@ -8,6 +8,7 @@ import click
 if TYPE_CHECKING:
     from yulan.layout import Layout
     from yulan.recipe import Book
+    from yulan.study.result import Results
 
 INTO = click.Path(file_okay=False, path_type=Path)
 
@@ -62,7 +63,7 @@ def stability(
     design = Design(**{key: value for key, value in given.items() if value is not None})
     shards, digest = open_artifact(layout, "shards")
     folder = into or layout.runs("study", "stability")
-    rows = run_study(
+    run_study(
         design,
         book.recipe,
         layout.recipe_folder / "recipe.yaml",
@@ -73,7 +74,82 @@ def stability(
         processes=processes,
         tell=_tell,
     )
-    click.echo(f"{folder}: {len(rows)} runs")
+    from yulan.study.stability_report import stability_report
+
+    _say(folder, stability_report(folder, *_made_here(layout.root)))
+
+
+@study.command()
+@click.option("--recipe", "recipe_name", help="Default: the one in use.")
+@click.option("--phase", default="phase-03", show_default=True, help="The anneal; runs begin from its parent's checkpoint.")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Data orders of each arm.")
+@click.option("--steps", type=click.IntRange(min=1), help="Of each run; default: the phase's.")
+@click.option("--held-tokens", default=16384, show_default=True, type=click.IntRange(min=2), help="Held-out, of each source.")
+@click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Runs at a time, one thread each.")
+@click.option("--known", default="nothing", show_default=True, help="What you looked at before; it stands in the protocol.")
+@click.option("--into", type=INTO, help="Folder of the study; default: under runs/.")
+def anneal(
+    recipe_name: str | None,
+    phase: str,
+    seeds: int,
+    steps: int | None,
+    held_tokens: int,
+    processes: int,
+    known: str,
+    into: Path | None,
+) -> None:
+    """Anneal one checkpoint three ways: stable mix, targeted mix, and that one at long context; by bits per byte.
+
+    9 runs of about 90 s of one core; about 8 minutes on two idle cores. Stopped, the same command goes on.
+    """
+    from yulan.study import anneal as kind
+    from yulan.study.anneal_report import anneal_report
+    from yulan.study.inputs import last_checkpoint, open_artifact
+
+    layout, book = _here(recipe_name)
+    kind.arms_of(book.recipe, phase)
+    parent = book.recipe.phase(phase).after
+    design = kind.Design(
+        phase=phase,
+        steps=steps or book.recipe.phase(phase).steps,
+        seeds=tuple(range(1, seeds + 1)),
+        held_tokens=held_tokens,
+    )
+    names: dict[str, tuple[str, str | None]] = {
+        "shards": ("shards", None),
+        "tokenizer": ("tokenizer", None),
+        "mix": ("mix", parent),
+        "train": ("train", parent),
+    }
+    opened = {key: open_artifact(layout, *name) for key, name in names.items()}
+    inputs = kind.Inputs(
+        recipe=layout.recipe_folder / "recipe.yaml",
+        shards=opened["shards"][0],
+        mix=opened["mix"][0],
+        parent=last_checkpoint(opened["train"][0]),
+        tokenizer=opened["tokenizer"][0],
+    )
+    folder = into or layout.runs("study", "anneal")
+    data = {key: digest for key, (_, digest) in opened.items()}
+    kind.run_study(design, book, inputs, folder, data=data, known=known, processes=processes, tell=_tell)
+    families = {name: source.family for name, source in book.sources.sources.items()}
+    _say(folder, anneal_report(folder, families, *_made_here(layout.root)))
+
+
+def _say(folder: Path, results: "Results") -> None:
+    click.echo(results.verdict)
+    click.echo(f"{folder / 'report.html'}")
+
+
+def _made_here(root: Path) -> tuple[str | None, str, str]:
+    """Commit, torch and instruction set."""
+    import subprocess
+    from importlib import metadata
+
+    from yulan.isa import isa
+
+    done = subprocess.run(["git", "rev-parse", "--verify", "-q", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None, metadata.version("torch"), isa()
 
 
 def _here(recipe: str | None) -> "tuple[Layout, Book]":
@@ -87,5 +163,5 @@ def _here(recipe: str | None) -> "tuple[Layout, Book]":
 
 
 def _tell(done: int, total: int, row: dict[str, Any]) -> None:
-    told = row.get("diverged") or "learned"
-    click.echo(f"{done:4} of {total}  {row['name']:24} {row['seconds']:6.1f} s  {told}", err=True)
+    told = row.get("diverged") or "whole"
+    click.echo(f"{done:3} of {total}  {row['name']:24} {row['seconds']:6.1f} s  {told}", err=True)

@@ -5,6 +5,8 @@ from pathlib import Path
 from yulan import manifest
 from yulan.errors import StateError
 from yulan.layout import Layout
+from yulan.train.checkpoint.scan import step_name, steps_in
+from yulan.train.launch.job import CHECKPOINTS
 
 
 def open_artifact(layout: Layout, name: str, phase: str | None = None) -> tuple[Path, str]:
@@ -21,3 +23,16 @@ def open_artifact(layout: Layout, name: str, phase: str | None = None) -> tuple[
             cure=f"Build it with: make repro, or fetch it with: dvc pull {target}",
         )
     return place.data, manifest.require_whole(place).digest
+
+
+def last_checkpoint(trained: Path) -> Path:
+    """The newest checkpoint in the data of a training.
+
+    Raises: StateError: there is none.
+    """
+    steps = steps_in(trained / CHECKPOINTS)
+    if not steps:
+        raise StateError(
+            "a study begins from a checkpoint, and none is here", where=trained, cure="Restore it with: dvc checkout"
+        )
+    return trained / CHECKPOINTS / step_name(steps[-1])

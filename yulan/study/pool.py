@@ -1,7 +1,7 @@
 """Run what is missing, some processes at a time, one thread each; every finished run is a row, so a rerun goes on."""
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,8 +9,10 @@ from typing import Any, TypeVar
 from yulan import files
 from yulan.errors import DataError
 from yulan.schema import check
+from yulan.train.launch.guard import die_with_parent
 
 Job = TypeVar("Job")
+Row = dict[str, Any]
 
 
 def _single() -> None:
@@ -20,7 +22,13 @@ def _single() -> None:
     torch.set_num_threads(1)
 
 
-def rows_of(path: Path, kind: str) -> dict[str, dict[str, Any]]:
+def _begin() -> None:
+    # A killed study would leave processes that work through its whole queue.
+    die_with_parent()
+    _single()
+
+
+def rows_of(path: Path, kind: str) -> dict[str, Row]:
     """Finished runs by their name.
 
     Raises: DataError: a row breaks its schema.
@@ -32,39 +40,36 @@ def rows_of(path: Path, kind: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def run_missing(
-    jobs: Mapping[str, Job],
-    work: Callable[[Job], dict[str, Any]],
+def run_all(
+    jobs: Sequence[Job],
+    work: Callable[[Job], list[Row]],
     path: Path,
     kind: str,
     processes: int,
-    tell: Callable[[int, int, dict[str, Any]], None],
-) -> dict[str, dict[str, Any]]:
-    """Rows of all jobs, those that `path` lacks made now in their order; `tell` hears of each new one.
+    tell: Callable[[int, int, Row], None],
+) -> None:
+    """Begin the jobs in their order and add the rows of each that ends to `path`; `tell` hears of every row.
 
-    Raises: DataError: a row breaks its schema. What a run raises ends the study; rows made before it stay.
+    Raises: DataError: a row breaks its schema. What a run raises ends the study; rows added before it stay.
     """
-    done = rows_of(path, kind)
-    missing = [job for name, job in jobs.items() if name not in done]
     # What a kill cut short is dropped, or the next row would be glued to it.
-    files.write_rows(path, list(done.values()))
-    for row in _made(missing, work, processes):
-        check(row, kind, path, DataError)
-        files.append(path, [row])
-        done[row["name"]] = row
-        tell(len(done), len(jobs), row)
-    return {name: done[name] for name in jobs}
+    files.write_rows(path, list(rows_of(path, kind).values()))
+    for number, rows in enumerate(_made(jobs, work, processes), 1):
+        for row in rows:
+            check(row, kind, path, DataError)
+            tell(number, len(jobs), row)
+        files.append(path, rows)
 
 
-def _made(jobs: Sequence[Job], work: Callable[[Job], dict[str, Any]], processes: int) -> Iterator[dict[str, Any]]:
+def _made(jobs: Sequence[Job], work: Callable[[Job], list[Row]], processes: int) -> Iterator[list[Row]]:
     if processes == 1 or len(jobs) < 2:
         _single()
         yield from map(work, jobs)
         return
     # Not fork: torch's thread pools do not survive it.
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _single)
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _begin)
     try:
-        futures: list[Future[dict[str, Any]]] = [pool.submit(work, job) for job in jobs]
+        futures: list[Future[list[Row]]] = [pool.submit(work, job) for job in jobs]
         for future in as_completed(futures):
             yield future.result()
     finally:

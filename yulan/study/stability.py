@@ -21,7 +21,7 @@ from yulan.model.decoder import Decoder
 from yulan.recipe import Recipe, read_recipe
 from yulan.recipe.training import Anneal, Schedule
 from yulan.study.divergence import Limits, ended, rose, spikes
-from yulan.study.pool import run_missing
+from yulan.study.pool import rows_of, run_all
 from yulan.study.protocol import Protocol, register
 from yulan.study.train import Trainer, Watched, each_step
 from yulan.study.variants import VARIANTS, build, model_of, optimizer_of
@@ -125,17 +125,41 @@ def run_study(
     files.make_folder(folder)
     register(protocol_of(design, recipe, data, known), folder)
     prepare(design, shards, folder)
-    rows: dict[str, dict[str, Any]] = {}
-    climbing = list(product(design.seeds, design.variants))
-    for rate in design.rates:
-        cells = {}
-        for seed, variant in climbing:
-            name = f"{variant} {rate:g} {seed}"
-            cells[name] = Cell(
-                name=name, variant=variant, rate=rate, seed=seed, design=design, recipe=path, shards=shards, folder=folder
+    done = rows_of(folder / RUNS, "trial")
+    climbs = []
+    # Seeds first: a study that is stopped has every variant of the seeds before.
+    for seed, variant in product(design.seeds, design.variants):
+        cells = [
+            Cell(
+                name=_name(variant, rate, seed),
+                variant=variant,
+                rate=rate,
+                seed=seed,
+                design=design,
+                recipe=path,
+                shards=shards,
+                folder=folder,
             )
-        rows |= run_missing(cells, run_cell, folder / RUNS, "trial", processes, tell)
-        climbing = [(cell.seed, cell.variant) for name, cell in cells.items() if rows[name]["diverged"] is None]
+            for rate in design.rates
+        ]
+        made = [done[cell.name] for cell in cells if cell.name in done]
+        if len(made) < len(cells) and not any(row["diverged"] for row in made):
+            climbs.append(cells[len(made) :])
+    run_all(climbs, climb, folder / RUNS, "trial", processes, tell)
+    return rows_of(folder / RUNS, "trial")
+
+
+def _name(variant: str, rate: float, seed: int) -> str:
+    return f"{variant} {rate:g} {seed}"
+
+
+def climb(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Rates upwards until one diverges; a row each."""
+    rows: list[dict[str, Any]] = []
+    for cell in cells:
+        rows.append(run_cell(cell))
+        if rows[-1]["diverged"]:
+            break
     return rows
 
 

@@ -16,6 +16,8 @@ from yulan.model.decoder import Decoder
 from yulan.model.groups import groups_of
 from yulan.recipe.model import Model
 from yulan.recipe.training import Optimizer
+from yulan.train.checkpoint.read import Checkpoint
+from yulan.train.checkpoint.stream import KINDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +43,14 @@ class Trainer:
                 groups.append({"params": learned, "multiplier": group.multiplier, "weight_decay": group.weight_decay})
         self.learned: list[Tensor] = [tensor for group in groups for tensor in group["params"]]
         self.adamw = torch.optim.AdamW(groups, lr=0.0, betas=(optimizer.beta1, optimizer.beta2), eps=optimizer.eps)
+
+    @torch.no_grad()
+    def load(self, checkpoint: Checkpoint, updates: int) -> None:
+        """Take over weights and moments after so many updates."""
+        for name, tensor in self.decoder.named_parameters():
+            tensor.copy_(checkpoint.tensor(name))
+            moments = {kind: checkpoint.tensor(name, kind).clone() for kind in KINDS[1:]}
+            self.adamw.state[tensor] = {"step": torch.tensor(float(updates)), **moments}
 
     def step(self, micros: list[Micro], lr: float) -> Step:
         """Forward, backward and update at the scheduled rate; a gradient that is not finite updates nothing."""
