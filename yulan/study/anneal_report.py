@@ -109,7 +109,8 @@ def verdict(ends: Ends, documents: Sequence[Document]) -> str:
         counts = abs(value.value) >= EFFECT and value.beyond_zero
         said = ("better" if value.value < 0 else "worse") if counts else "no effect shown"
         told.append(f"{name}: {value.value:+.4f} bits per byte ({value.low:+.4f} to {value.high:+.4f}), {said}")
-    return f"{'; '.join(told)}. {len(ends.seeds)} of {len(ends.asked)} data orders."
+    state = "" if len(ends.seeds) == len(ends.asked) else "No verdict yet. So far "
+    return f"{state}{'; '.join(told)}. {len(ends.seeds)} of {len(ends.asked)} data orders."
 
 
 def findings(ends: Ends, documents: Sequence[Document], families: Mapping[str, str]) -> list[Finding]:

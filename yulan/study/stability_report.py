@@ -75,12 +75,13 @@ def advantage(climbs: Climbs, variant: str) -> Interval:
 def verdict(climbs: Climbs) -> str:
     if not climbs.seeds:
         return "No seed has all its variants yet: no answer."
-    found = advantage(climbs, TREATED)
+    found, seeds = advantage(climbs, TREATED), f"{len(climbs.seeds)} of {len(climbs.asked)} seeds"
+    steps = f"all three parts together climb {found.value:.2f} grid steps ({found.low:.2f} to {found.high:.2f}) over plain"
+    if len(climbs.seeds) < len(climbs.asked):
+        # An answer that is read before the protocol's last run is an answer that could be stopped at.
+        return f"No verdict yet, {seeds}. So far {steps}."
     holds = found.value >= EFFECT and found.low > 0
-    said = "The effect holds" if holds else "The effect was not shown"
-    steps = f"{found.value:.2f} grid steps (95 % interval {found.low:.2f} to {found.high:.2f})"
-    part = "" if len(climbs.seeds) == len(climbs.asked) else f", {len(climbs.asked)} were asked for"
-    return f"{said}: all three parts together climb {steps} over plain, {len(climbs.seeds)} seeds{part}."
+    return f"{'The effect holds' if holds else 'The effect was not shown'}: {steps}, {seeds}."
 
 
 def findings(climbs: Climbs) -> list[Finding]:

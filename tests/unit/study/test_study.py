@@ -102,6 +102,23 @@ def test_a_study_that_was_stopped_says_so(tmp_path: Path):
     assert "no answer" in found.verdict
 
 
+def test_some_of_the_seeds_give_no_verdict(tmp_path: Path):
+    register(_protocol(), tmp_path)
+    rows = [
+        {"name": f"{variant} {rate} 1", "variant": variant, "rate": rate, "seed": 1, "diverged": lost, "losses": [8.0, 7.0]}
+        | {"stream": [1.0, 2.0], "by_layer": [2.0], "checked": 5.0, "spikes": [], "seconds": 1.0}
+        for variant, rate, lost in (
+            ("plain", 0.001, "lasting rise"),
+            ("all", 0.001, None),
+            ("all", 0.01, None),
+        )
+    ]
+    files.write_rows(tmp_path / RUNS, rows)
+    found = stability_report(tmp_path, None, "2", "avx2")
+    assert not found.complete
+    assert found.verdict.startswith("No verdict yet, 1 of 2 seeds. So far all three parts together climb 2.00 grid steps")
+
+
 def _protocol():
     from yulan.study.stability import protocol_of
 
