@@ -37,7 +37,7 @@ def _numbers(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--rates", callback=_numbers, help="Peak learning rates, rising, with commas between them.")
 @click.option("--steps", type=click.IntRange(min=24), help="Of each run; default: 64.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Runs at a time, one thread each.")
-@click.option("--known", default="nothing", show_default=True, help="What you looked at before; it stands in the protocol.")
+@click.option("--known", help="What you looked at before; it stands in the protocol. Default: nothing, or what stands there.")
 @click.option("--into", type=INTO, help="Folder of the study; default: under runs/.")
 def stability(
     recipe_name: str | None,
@@ -46,7 +46,7 @@ def stability(
     rates: tuple[float, ...] | None,
     steps: int | None,
     processes: int,
-    known: str,
+    known: str | None,
     into: Path | None,
 ) -> None:
     """Train small models: muP, re-parameterisation and z-loss against a plain start, by highest stable peak rate.
@@ -70,7 +70,7 @@ def stability(
         shards,
         folder,
         data={"shards": digest},
-        known=known,
+        known=_known(folder, known),
         processes=processes,
         tell=_tell,
     )
@@ -86,7 +86,7 @@ def stability(
 @click.option("--steps", type=click.IntRange(min=1), help="Of each run; default: the phase's.")
 @click.option("--held-tokens", default=16384, show_default=True, type=click.IntRange(min=2), help="Held-out, of each source.")
 @click.option("--processes", default=2, show_default=True, type=click.IntRange(min=1), help="Runs at a time, one thread each.")
-@click.option("--known", default="nothing", show_default=True, help="What you looked at before; it stands in the protocol.")
+@click.option("--known", help="What you looked at before; it stands in the protocol. Default: nothing, or what stands there.")
 @click.option("--into", type=INTO, help="Folder of the study; default: under runs/.")
 def anneal(
     recipe_name: str | None,
@@ -95,7 +95,7 @@ def anneal(
     steps: int | None,
     held_tokens: int,
     processes: int,
-    known: str,
+    known: str | None,
     into: Path | None,
 ) -> None:
     """Anneal one checkpoint three ways: stable mix, targeted mix, and that one at long context; by bits per byte.
@@ -131,9 +131,16 @@ def anneal(
     )
     folder = into or layout.runs("study", "anneal")
     data = {key: digest for key, (_, digest) in opened.items()}
-    kind.run_study(design, book, inputs, folder, data=data, known=known, processes=processes, tell=_tell)
+    kind.run_study(design, book, inputs, folder, data=data, known=_known(folder, known), processes=processes, tell=_tell)
     families = {name: source.family for name, source in book.sources.sources.items()}
     _say(folder, anneal_report(folder, families, *_made_here(layout.root)))
+
+
+def _known(folder: Path, given: str | None) -> str:
+    """What stands in the folder's protocol, so that the command without it goes on with a study."""
+    from yulan.study.protocol import PROTOCOL, read_protocol
+
+    return given or (read_protocol(folder).known if (folder / PROTOCOL).exists() else "nothing")
 
 
 def _say(folder: Path, results: "Results") -> None:

@@ -133,6 +133,15 @@ def test_another_protocol_does_not_go_on_in_the_same_folder(tmp_path: Path):
     assert (tmp_path / PROTOCOL).read_text() == before
 
 
+def test_the_command_without_known_goes_on_with_what_stands_there(tmp_path: Path):
+    from yulan.cli.study import _known
+
+    assert _known(tmp_path, None) == "nothing"
+    register(replace(_protocol(), known="a pilot"), tmp_path)
+    assert _known(tmp_path, None) == "a pilot"
+    assert _known(tmp_path, "more") == "more"
+
+
 def ends(folder: Path, recipe: Recipe) -> None:
     """An anneal study with made-up documents: targeted saves 1 bit a byte early, long context 1 bit a byte late."""
     design = anneal.Design(phase="phase-03", steps=2, seeds=(1, 2))
