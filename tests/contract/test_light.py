@@ -62,6 +62,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("data", "--help"),
         ("data", "at", "--help"),
         ("data", "seen", "--help"),
+        ("study", "stability", "--help"),
     ],
     ids=" ".join,
 )

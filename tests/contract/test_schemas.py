@@ -29,6 +29,7 @@ CLASSES = {
     "params": "yulan.params:Params",
     "phase": "yulan.train.onward:PhaseFile",
     "profile": "yulan.profile:Profile",
+    "protocol": "yulan.study.protocol:Protocol",
     "publication": "yulan.release.publication:Publication",
     "recipe": "yulan.recipe:Recipe",
     "record": "yulan.manifest:Record",
@@ -40,12 +41,13 @@ CLASSES = {
     "sources": "yulan.recipe.sources:Sources",
     "spans": "yulan.data.index.spans:Header",
     "state": "yulan.train.checkpoint.state:StateFile",
+    "study": "yulan.study.result:Results",
     "tensors": "yulan.train.checkpoint.state:TensorTable",
     "verdict": "yulan.release.verdict:Verdict",
     "watched": "yulan.train.checkpoint.state:Watched",
 }
-ROWS = {"metrics", "replay", "watch"}
-"""Rows of logs: written by the step, read as they are."""
+ROWS = {"metrics", "replay", "watch", "trial", "annealed"}
+"""Rows of logs: written by the step or the run, read as they are."""
 EVIDENT = frozenset(
     """format size seed tokens documents windows threads seconds count kept layers head_dim vocab_size eos_id beta1 beta2 eps
     bands min_chars max_chars new_tokens max_new_tokens temperature top_p shots""".split()  # noqa: SIM905 - a wall of quotes

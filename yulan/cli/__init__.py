@@ -23,6 +23,7 @@ VERBS = {
     "pull": ("pull", "Fetch a revision of a release and verify every byte."),
     "replay": ("replay", "Train a published stretch again: EXACT, CLOSE or DIFFERENT."),
     "show": ("show", "Print a recipe, profile or phase."),
+    "study": ("study", "Ask a question of training: many small runs, many seeds."),
     "track": ("track", "Look at training runs, or rebuild their store."),
     "use": ("use", "Choose the recipe and profile that dvc works on."),
     "verify": ("verify", "Check every byte of a folder against its manifest."),

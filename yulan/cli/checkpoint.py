@@ -1,4 +1,4 @@
-"""`yulan checkpoint list|verify|diff|import|export|shrink`."""
+"""`yulan checkpoint list|verify|diff|import|export|shrink|rebalance`."""
 
 import json
 from pathlib import Path
@@ -98,6 +98,21 @@ def shrink(folder: Path, moments: Precision, into: Path) -> None:
     work(folder, into, moments)
     before, after = (sum(path.stat().st_size for path in each.iterdir()) for each in (folder, into))
     click.echo(f"{into}: {after:,} bytes of {before:,}")
+
+
+@checkpoint.command()
+@click.argument("folder", type=FOLDER)
+@click.option("--into", required=True, type=NEW, help="The new checkpoint folder.")
+@click.option("--check", is_flag=True, help="It is there: write nothing, hold every tensor of it to FOLDER.")
+def rebalance(folder: Path, into: Path, check: bool) -> None:
+    """Copy checkpoint FOLDER with alphas back near their start and the rest moved into the matrices: the same function."""
+    from yulan.train.checkpoint.rebalance import rebalance_checkpoint, require_rebalanced
+
+    if not check:
+        made = rebalance_checkpoint(folder, into)
+        click.echo(f"{into}: {sum(c != 1.0 for c in made.values())} of {len(made)} alphas moved, by powers of two")
+    require_rebalanced(folder, into)
+    click.echo(f"{into}: every tensor follows from {folder}")
 
 
 @checkpoint.command("import")

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from yulan import files
 from yulan.data.batch import NO_LOSS, Micro
 from yulan.errors import StateError
 from yulan.layout import MANIFEST
 from yulan.model.loss import Loss
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.saver import Saver
-from yulan.train.checkpoint.scan import require_whole, step_name, steps_in
+from yulan.train.checkpoint.scan import discard, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import FORMAT, NOTHING, Cursor, State, read_state
 from yulan.train.checkpoint.write import retain, write_checkpoint
 from yulan.train.engine import Engine
@@ -103,7 +102,7 @@ class Run:
             require_whole(folder)
             for stale in steps_in(checkpoints):
                 if stale > step:
-                    files.remove(checkpoints / step_name(stale))
+                    discard(checkpoints / step_name(stale))
         dist.barrier()
         back = self._load(folder)
         taken = range(back.global_step + 1, state.global_step + 1)
