@@ -20,6 +20,8 @@ from yulan.train.log import METRICS
 NAN, INF, SPIKE = float("nan"), float("inf"), 400.0
 """The last: a quarter of the grid times 400 is a loss of a hundred times the usual one."""
 EVERY, STEPS = 4, 26
+HELD = ExitStack()
+"""Of a rank, which is forked for one run: what it is under stays to its end."""
 CASES: list[tuple[str, dict[int, float], Sequence[tuple[int, int]], dict[int, str]]] = [
     ("NaN", {12: NAN}, [(12, 12)], {12: "not finite"}),
     ("Inf", {12: INF}, [(12, 12)], {12: "not finite"}),
@@ -31,7 +33,7 @@ CASES: list[tuple[str, dict[int, float], Sequence[tuple[int, int]], dict[int, st
 
 def spoiling(factors: Mapping[int, float]) -> Callable[[int], None]:
     """Of each rank: the last micro-batch of the grid has its loss and gradient multiplied in these steps of the phase."""
-    return lambda rank: ExitStack().enter_context(spoilt(factors))
+    return lambda rank: HELD.enter_context(spoilt(factors))
 
 
 def watchful(recipe: Recipe, told: Sequence[tuple[int, int]] = ()) -> Recipe:
