@@ -52,6 +52,7 @@ def prepare(folder: Path, ranks: int, steps: int) -> None:
         mix=str(folder / "mix"),
         shards=str(folder / "shards"),
         order=order_key("0" * 64, recipe.seed),
+        parent=str(parent),
         start=str(parent),
         steps=steps,
         chain=read_state(parent).chain,

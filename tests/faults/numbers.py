@@ -1,71 +1,43 @@
 """Losses and gradients that are not numbers, or stand out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 from tests.faults.rows import Trial, require, row
 from tests.unit.train.disturb import tree
+from tests.unit.train.poison import spoilt
 from yulan import files
-from yulan.data.batch import Batches, Micro
-from yulan.model.loss import Loss
 from yulan.recipe import Recipe
+from yulan.recipe.training import Stretch
 from yulan.schema import plain
 from yulan.train.checkpoint.scan import step_name, steps_in
 from yulan.train.checkpoint.state import read_state, read_tensors
-from yulan.train.engine import Engine
 from yulan.train.launch.job import CHECKPOINTS
 from yulan.train.log import METRICS
 
 NAN, INF, SPIKE = float("nan"), float("inf"), 400.0
 """The last: a quarter of the grid times 400 is a loss of a hundred times the usual one."""
 EVERY, STEPS = 4, 26
-RULE = "watch" in Recipe.__dataclass_fields__
-"""Whether recipes have a rule for spikes; without one, only what is not finite is skipped."""
+HELD = ExitStack()
+"""Of a rank, which is forked for one run: what it is under stays to its end."""
 CASES: list[tuple[str, dict[int, float], Sequence[tuple[int, int]], dict[int, str]]] = [
     ("NaN", {12: NAN}, [(12, 12)], {12: "not finite"}),
     ("Inf", {12: INF}, [(12, 12)], {12: "not finite"}),
     ("x100 spike", {12: SPIKE}, [(12, 12)], {12: "loss"}),
     ("NaN and spike close together: back to step 16", {18: NAN, 19: SPIKE}, [(17, 19)], {18: "not finite", 19: "loss"}),
 ]
-CASES = CASES if RULE else CASES[:2]
 """What goes wrong at which step, what a run is told to skip beforehand that ends alike, and what the log says."""
 
 
 def spoiling(factors: Mapping[int, float]) -> Callable[[int], None]:
     """Of each rank: the last micro-batch of the grid has its loss and gradient multiplied in these steps of the phase."""
-
-    def in_rank(number: int) -> None:
-        micro, backward = Batches.micro, Engine.backward
-        bad: dict[int, float] = {}
-
-        def mark(self: Batches, consumed: int, index: int) -> Micro:
-            made, step = micro(self, consumed, index), consumed // self.batch + 1
-            if index == self.grid - 1 and step in factors:
-                bad[id(made)] = factors[step]
-            return made
-
-        def spoil(self: Engine, given: Micro, scale: float) -> Loss:
-            factor = bad.pop(id(given), 1.0)
-            if factor == 1.0:
-                return backward(self, given, scale)
-            loss = backward(self, given, scale * factor)
-            return loss._replace(cross_entropy=loss.cross_entropy * factor)
-
-        Batches.micro = mark  # type: ignore[method-assign]
-        Engine.backward = spoil  # type: ignore[method-assign]
-
-    return in_rank
+    return lambda rank: HELD.enter_context(spoilt(factors))
 
 
 def watchful(recipe: Recipe, told: Sequence[tuple[int, int]] = ()) -> Recipe:
     """A short memory, one way back, and steps to be skipped whatever they are."""
-    if not RULE:
-        phase = recipe.phase("phase-01")
-        phase = replace(phase, checkpoints=replace(phase.checkpoints, every=EVERY))
-        return replace(recipe, phases={**recipe.phases, "phase-01": phase})
-    from yulan.recipe.training import Stretch
-
     phase = recipe.phase("phase-01")
     skip = tuple(Stretch(first=first, last=last) for first, last in told)
     phase = replace(phase, skip=skip, checkpoints=replace(phase.checkpoints, every=EVERY))
@@ -98,10 +70,8 @@ def spike(trial: Trial) -> None:
     require(code == 0, f"{what}: ended with {code}:", said)
     rows = {row["step"]: row for row in files.complete_rows(run / METRICS)}
     require(list(rows) == list(range(1, STEPS + 1)), "the log has other steps:", list(rows))
-    found = {step: row.get("why", "not finite") for step, row in rows.items() if row["skipped"]}
+    found = {step: row["why"] for step, row in rows.items() if row["skipped"]}
     require(found == why, "skipped:", found)
-    if not RULE:
-        return
     code, said = house.train(house.plan(processes, STEPS, recipe=watchful(recipe, told)), other)
     require(code == 0, f"the told run ended with {code}:", said)
     require(end(run) == end(other), f"{what}: the end is not that of a run told to skip {told}")
@@ -124,8 +94,7 @@ def persistent(trial: Trial) -> None:
     bad = dict.fromkeys(range(10, STEPS + 1), NAN)
     code, said = house.train(house.plan(processes, STEPS, recipe=recipe), run, spoiling(bad))
     require(code == 9, f"ended with {code}:", said)
-    words = "refused" if RULE else "such steps in a row"
-    require(words in said and "Traceback" not in said, said)
+    require("refused" in said and "Traceback" not in said, said)
     require(tree(run / CHECKPOINTS / step_name(8)) == before, "the checkpoint before changed")
     rows = files.complete_rows(run / METRICS)
     require(all(row["skipped"] for row in rows if row["step"] >= 10), "a bad step was not skipped")

@@ -22,7 +22,7 @@ import torch
 
 from yulan.errors import YulanError, render
 from yulan.train.backend import deepspeed
-from yulan.train.launch import rank, torchrun
+from yulan.train.launch import local, rank
 
 GRACE = 2.0
 """Seconds that ranks have to end after SIGTERM; torchrun's own are 30."""
@@ -157,5 +157,5 @@ def _rank(job: str, number: int, count: int, port: int) -> None:
 def stand_in(in_rank: Nothing) -> None:
     """From here on this process launches forked ranks."""
     Agent.in_rank = staticmethod(in_rank)  # type: ignore[method-assign]
-    torchrun.POLL = 0.01
-    torchrun.subprocess = types.SimpleNamespace(Popen=Agent)  # type: ignore[assignment]
+    local.POLL = 0.01
+    local.subprocess = types.SimpleNamespace(Popen=Agent)  # type: ignore[assignment]

@@ -18,7 +18,7 @@ from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.checkpoint.scan import step_name, steps_in
-from yulan.train.launch import torchrun
+from yulan.train.launch import local
 from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import METRICS, REPLAY
 from yulan.train.phase import Plan, train_phase
@@ -112,10 +112,10 @@ def in_process() -> Iterator[None]:
     def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
         train(job)
 
-    with patch.dict(os.environ, own | {"DS_ACCELERATOR": "cpu"}), patch.object(torchrun, "launch", launch):
+    with patch.dict(os.environ, own | {"DS_ACCELERATOR": "cpu"}), patch.object(local, "launch", launch):
         yield
     # The engine keeps DeepSpeed from importing MLflow; later tests of this process may want to.
-    if sys.modules.get("mlflow", torchrun) is None:
+    if sys.modules.get("mlflow", local) is None:
         del sys.modules["mlflow"]
 
 

@@ -6,7 +6,7 @@ itself does to losses, norms and states can give them away.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -40,16 +40,15 @@ class Disguised(Micro):
 
 @contextlib.contextmanager
 def other_data(choose: Callable[[Batches, int], tuple[Batches, int]]) -> Iterator[None]:
-    honest = Batches.micro
+    honest = Batches.micros
 
-    def micro(self: Batches, consumed: int, index: int) -> Micro:
-        told = honest(self, consumed, index).digest
+    def micros(self: Batches, consumed: int, indices: range) -> list[Micro]:
         batches, place = choose(self, consumed)
-        made = honest(batches, place, index)
-        fields = {name: getattr(made, name) for name in ("rows", "tokens", "targets", "cu_seqlens", "positions")}
-        return Disguised(told=told, **fields)
+        made = zip(honest(self, consumed, indices), honest(batches, place, indices), strict=True)
+        names = [each.name for each in fields(Micro)]
+        return [Disguised(told=told.digest, **{name: getattr(other, name) for name in names}) for told, other in made]
 
-    with patch.object(Batches, "micro", micro):
+    with patch.object(Batches, "micros", micros):
         yield
 
 

@@ -35,13 +35,13 @@ class Spoilt(Micro):
 
 @contextlib.contextmanager
 def spoilt(factors: Mapping[int, float]) -> Iterator[None]:
-    micro, backward = Batches.micro, Engine.backward
+    micros, backward = Batches.micros, Engine.backward
 
-    def mark(self: Batches, consumed: int, index: int) -> Micro:
-        made, step = micro(self, consumed, index), consumed // self.batch + 1
-        if index < self.grid - 1 or step not in factors:
-            return made
-        return Spoilt(factor=factors[step], **{each.name: getattr(made, each.name) for each in fields(Micro)})
+    def mark(self: Batches, consumed: int, indices: range) -> list[Micro]:
+        made, step = micros(self, consumed, indices), consumed // self.batch + 1
+        if indices.stop == self.grid and step in factors:
+            made[-1] = Spoilt(factor=factors[step], **{each.name: getattr(made[-1], each.name) for each in fields(Micro)})
+        return made
 
     def spoil(self: Engine, given: Micro, scale: float) -> Loss:
         if not isinstance(given, Spoilt):
@@ -49,7 +49,7 @@ def spoilt(factors: Mapping[int, float]) -> Iterator[None]:
         loss = backward(self, given, scale * given.factor)
         return loss._replace(cross_entropy=loss.cross_entropy * given.factor)
 
-    with patch.object(Batches, "micro", mark), patch.object(Engine, "backward", spoil):
+    with patch.object(Batches, "micros", mark), patch.object(Engine, "backward", spoil):
         yield
 
 
