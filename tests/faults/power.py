@@ -118,7 +118,7 @@ class Cuts:
         """Log steps and save after the last of them."""
         for step in steps:
             row: dict[str, Any] = {"step": step, "phase_step": step, "tokens": step, "targets": 1, "loss": 1.5, "z": 1.0}
-            row |= {"lr": 0.1, "grad_norm": 1.0, "skipped": False}
+            row |= {"lr": 0.1, "grad_norm": 1.0, "skipped": False, "why": None, "windows": None, "rollback": None}
             held = {"step": step, "batch": "0" * 64, "loss": (1.5).hex(), "grad_norm": (1.0).hex()}
             self.log.add(row, held, durable=step == steps[-1])
         save(self.root / CHECKPOINTS, steps[-1], self.state(steps[-1]))

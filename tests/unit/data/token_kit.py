@@ -1,6 +1,7 @@
 """Token files as YuLan-Mini's authors write them (`pretrain/preprocess/tokenize/split_data.py`), and recipes that list them."""
 
 import gzip
+import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,13 +80,14 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
     shape = {"vocab_size": 1000, "hidden_size": 32, "layers": 2, "heads": 2, "kv_heads": 1, "head_dim": 16, "ffn_size": 64}
     recipe["model"] |= shape | {"base_width": 16}
     recipe["schedule"]["warmup"] = 1
-    first, after = dict(recipe["phases"]["phase-01"]), "init"
+    first, after = json.dumps(recipe["phases"]["phase-01"]), "init"
     recipe["phases"] = {}
     for name in phases:
         made = {"after": after, "context": 32, "batch": 4, "grid": 4, "tokens": 128, "mix": name}
-        recipe["phases"][name] = first | made | {"checkpoints": {"every": 1, "keep": 1}}
+        recipe["phases"][name] = json.loads(first) | made | {"checkpoints": {"every": 1, "keep": 1}}
         recipe["phases"][name]["regime"] = "warmup-stable" if after == "init" else "stable"
         after = name
+    recipe["evaluate"]["benchmarked"] = list(phases)
     recipe["data"]["tokenizer"] |= {"vocab_size": 1000}
     recipe["data"]["synthesize"]["families"] = {}
     recipe["data"]["shards"] |= {"tokens": 500, "held_out": 0}

@@ -116,6 +116,7 @@ def test_a_slice_is_trained_on_as_a_recipe_of_its_own(hub: Served, clone: Path, 
     total = load_mix(recipe / "mixes/phase-01.yaml").total // 128 * 128
     whole = yaml.safe_load((recipe / "recipe.yaml").read_text())
     whole["phases"] = {"phase-01": whole["phases"]["phase-01"] | {"tokens": total}}
+    whole["evaluate"]["benchmarked"] = ["phase-01"]
     (recipe / "recipe.yaml").write_text(yaml.safe_dump(whole))
     (recipe / "mixes/phase-02-x.yaml").unlink()
     for words in (("sources",), ("shards",), ("mix", "phase-01")):

@@ -63,7 +63,7 @@ def test_a_list_names_every_checkpoint_with_its_step_tokens_bytes_and_health(tmp
     assert (whole.global_step, whole.tokens, whole.trajectory, whole.damage) == (2, 200, "EXACT", ())
     assert whole.size == sum(each.stat().st_size for each in (tmp_path / "run" / "checkpoints" / step_name(2)).iterdir())
     assert damaged.damage == ("changed  state.json",)
-    assert (unfinished.global_step, unfinished.damage) == (None, ("no such file",))
+    assert (unfinished.global_step, unfinished.damage) == (None, ("missing  manifest.json",))
     told = json.loads(say("list", tmp_path / "run", "--json").stdout)
     assert [row["digest"] for row in told["checkpoints"] if row["global_step"] == 2] == [whole.digest]
     lines = say("list", tmp_path / "run").stdout.splitlines()
