@@ -24,7 +24,7 @@ from yulan.model.shape import parameters
 from yulan.train.checkpoint.incoming import MODEL_STATES, find, take_in
 from yulan.train.checkpoint.scan import require_whole
 from yulan.train.checkpoint.standing import standing
-from yulan.train.checkpoint.state import read_state, read_tensors
+from yulan.train.checkpoint.state import NOTHING, read_state, read_tensors
 from yulan.train.checkpoint.unpickle import read_torch
 from yulan.train.launch.job import CHECKPOINTS, JOB
 from yulan.train.phase import train_phase
@@ -72,7 +72,7 @@ def test_a_deepspeed_checkpoint_becomes_ours_bit_for_bit(theirs: Path, tmp_path:
     require_whole(tmp_path / "in")
     assert read_tensors(tmp_path / "in") == read_tensors(theirs / "ours")
     ours, taken = read_state(theirs / "ours"), read_state(tmp_path / "in")
-    unknown = {"trajectory": "CLOSE", "determinism": None, "chain": taken.chain, "rng": taken.rng}
+    unknown = {"trajectory": "CLOSE", "determinism": None, "chain": taken.chain, "rng": taken.rng, "watched": NOTHING}
     assert taken == replace(ours, **unknown)
     made = manifest.read(tmp_path / "in" / MANIFEST)
     assert made.summary["imported"] == {"layout": name[:-1] if "universal" in name else "zero", "global_step": 4}
