@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from tests.bench.peers import loaders
 from yulan.data.batch import Batches
 from yulan.data.order import Order
 from yulan.data.pack import Pack, write_pack
-from yulan.data.shard import Shards, SourceShards, _Writer
+from yulan.data.shard import Shards, SourceShards, Vocabulary, open_splits
 from yulan.data.spans import Span, cut_segments
 
 TOKENS, SHARD, VOCABULARY, EOS = 200_000_000, 100_000_000, 99_000, 2
@@ -34,32 +33,17 @@ ROUNDS, STEPS = 40, 10
 SEEKS = 200
 
 
-class Draw:
-    """Stands where the tokenizer does: a text is a count of ids to draw."""
-
-    eos_id, bos_id = EOS, None
-
-    def __init__(self, vocabulary: int) -> None:
-        self.vocab_size, self.draw = vocabulary, np.random.default_rng(1)
-
-    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        lengths = np.array([int(text) for text in texts])
-        ids = self.draw.integers(EOS + 1, self.vocab_size, int(lengths.sum()))
-        ids[np.cumsum(lengths) - 1] = EOS
-        return ids, lengths
-
-
 def write_corpus(into: Path, *, tokens: int, vocabulary: int, documents: float) -> Shards:
     """One source, by the writer that makes every shard; documents are exp(normal(`documents`, 1)) ids long."""
-    codec, draw = Draw(vocabulary), np.random.default_rng(2)
-    dtype: Literal["uint16", "uint32"] = "uint16" if vocabulary <= 1 << 16 else "uint32"
-    writers = [_Writer(into, f"web/{split}", codec, dtype, SHARD) for split in ("train", "held")]  # type: ignore[arg-type]
-    while writers[0].tokens < tokens:
-        lengths = draw.lognormal(documents, 1.0, 4096).astype(int).clip(2, 100_000)
-        writers[0].add([f"{n}" for n in range(4096)], [str(length) for length in lengths])
-    train, held = (writer.close() for writer in writers)
-    sources = {"web": SourceShards(train=train, held=held)}
-    return Shards(format=1, dtype=dtype, vocab_size=vocabulary, eos_id=EOS, bos_id=None, sources=sources)
+    made, draw = Vocabulary(size=vocabulary, eos_id=EOS, bos_id=None), np.random.default_rng(2)
+    with open_splits(into, "web", made, SHARD) as splits:
+        while splits["train"].tokens < tokens:
+            lengths = draw.lognormal(documents, 1.0, 4096).astype(int).clip(2, 100_000)
+            ids = draw.integers(EOS + 1, vocabulary, int(lengths.sum()))
+            ids[np.cumsum(lengths) - 1] = EOS
+            splits["train"].add([f"{n}" for n in range(4096)], ids, lengths, 0)
+        source = SourceShards(train=splits["train"].close(), held=splits["held"].close())
+    return Shards(format=1, dtype=made.dtype, vocab_size=vocabulary, eos_id=EOS, bos_id=None, sources={"web": source})
 
 
 def open_batches(folder: Path, shards: Shards, context: int) -> Batches:

@@ -1,5 +1,8 @@
 """Laws of what the benches share."""
 
+import importlib
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -35,3 +38,8 @@ def test_a_ratio_is_of_each_pair_not_of_the_medians():
 def test_an_aim_is_held_against_the_far_end_of_the_interval(at, value, reached):
     assert Aim(at=at, value=value).reached(0.95, 1.05) is reached
     assert not Aim(at="most", value=1.0).reached(0.95, 1.05)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path(pairs.__file__).parent.glob("*.py")))
+def test_a_bench_finds_all_that_it_measures(name: str):
+    importlib.import_module(f"tests.bench.{name}")
