@@ -14,7 +14,7 @@ from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.able import require_able
-from yulan.train.checkpoint.scan import newest, require_whole, step_name, steps_in
+from yulan.train.checkpoint.scan import KEPT, newest, prune, require_whole, step_name, steps_in, sweep
 from yulan.train.checkpoint.state import State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import local, slurm
@@ -145,6 +145,8 @@ def _outcome(plan: Plan, checkpoints: Path, begin: int, warnings: tuple[str, ...
     kept = tuple(checkpoints / step_name(step) for step in steps[-schedule.keep :])
     for each in kept:
         require_whole(each)
+    sweep(checkpoints)
+    prune(checkpoints, end, schedule.keep, schedule.every, begin, KEPT if plan.recipe.watch.rollbacks else 0)
     return Outcome(folder=checkpoints.parent, kept=kept, state=read_state(kept[-1]), warnings=warnings)
 
 

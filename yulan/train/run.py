@@ -16,7 +16,7 @@ from yulan.layout import MANIFEST
 from yulan.model.loss import Loss
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.saver import Saver
-from yulan.train.checkpoint.scan import discard, require_whole, step_name, steps_in
+from yulan.train.checkpoint.scan import KEPT, discard, require_whole, step_name, steps_in
 from yulan.train.checkpoint.state import FORMAT, NOTHING, Cursor, State, read_state
 from yulan.train.checkpoint.write import retain, write_checkpoint
 from yulan.train.engine import Engine
@@ -24,9 +24,6 @@ from yulan.train.launch.job import CHECKPOINTS, Job, training_keys
 from yulan.train.log import finite
 from yulan.train.randomness import restore_random, save_random
 from yulan.train.watch import Reason, follow, refusal
-
-KEPT = 2
-"""Newest checkpoints of the schedule that training may go back to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,9 +79,12 @@ def test_deepspeeds_launcher_stops_and_ends_as_torchrun_does(world: World, undis
 def test_a_finished_run_is_only_linked_again(world: World, undisturbed: Path, tmp_path: Path):
     started = time.monotonic()
     files.write_text(tmp_path / "data" / "stale", "from a stage that was killed while it linked")
+    older = files.make_folder(undisturbed.parent / "run" / CHECKPOINTS / step_name(2))
+    files.link(undisturbed / CHECKPOINTS / step_name(STEPS) / "manifest.json", older / "manifest.json")
     link_outcome(train_phase(world.plan(STEPS), undisturbed.parent / "run"), tmp_path / "data")
     assert time.monotonic() - started < 2
     assert tree(tmp_path / "data") == tree(undisturbed)
+    assert not older.exists(), "a kill between the last save and its tidying leaves nothing"
     final = f"{CHECKPOINTS}/{step_name(STEPS)}/state.json"
     assert (tmp_path / "data" / final).stat().st_ino == (undisturbed / final).stat().st_ino
 

@@ -10,6 +10,8 @@ from yulan.manifest import Manifest
 from yulan.train.checkpoint.state import State, identity, read_state
 
 BUT = frozenset({MANIFEST})
+KEPT = 2
+"""Newest checkpoints of the schedule that training may go back to."""
 
 
 def step_name(step: int) -> str:
@@ -85,3 +87,12 @@ def discard(folder: Path) -> None:
     """Remove a checkpoint, its manifest first: half removed it is an unfinished folder, not a damaged checkpoint."""
     files.remove(folder / MANIFEST)
     files.remove(folder)
+
+
+def prune(checkpoints: Path, newest: int, keep: int, every: int, begin: int, back: int) -> None:
+    """Remove what `write.retain` does not keep. Also after a run's end: a kill may come between its last save and this."""
+    steps = [step for step in steps_in(checkpoints) if step <= newest]
+    scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
+    planned = [step for step in steps if (step - begin) % every == 0]
+    for step in set(steps) - set(scheduled[-keep:]) - set(planned[len(planned) - back :]):
+        discard(checkpoints / step_name(step))

@@ -16,7 +16,7 @@ from yulan.manifest import File, Manifest
 from yulan.model.shape import Parameter
 from yulan.schema import plain
 from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
-from yulan.train.checkpoint.scan import differences, discard, step_name, steps_in
+from yulan.train.checkpoint.scan import differences, prune, step_name
 from yulan.train.checkpoint.state import FORMAT, TENSORS, Precision, State, TensorRow, TensorTable, identity, state_files
 from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
 
@@ -181,8 +181,4 @@ def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int, ba
             cure="Check the disk, then run the same command again",
             evidence=rows,
         )
-    steps = [step for step in steps_in(checkpoints) if step <= newest]
-    scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
-    planned = [step for step in steps if (step - begin) % every == 0]
-    for step in set(steps) - set(scheduled[-keep:]) - set(planned[len(planned) - back :]):
-        discard(checkpoints / step_name(step))
+    prune(checkpoints, newest, keep, every, begin, back)
