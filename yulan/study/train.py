@@ -80,7 +80,7 @@ class Trainer:
 def each_step(trainer: Trainer, batches: Batches, rate: Callable[[int], float], first: int, count: int) -> Iterator[Step]:
     """Steps `first` + 1 to `first` + `count` of a path, over the batches from their beginning."""
     for number in range(count):
-        micros = [batches.micro(number * batches.batch, index) for index in range(batches.grid)]
+        micros = batches.micros(number * batches.batch, range(batches.grid))
         yield trainer.step(micros, rate(first + number + 1))
 
 
