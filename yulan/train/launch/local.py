@@ -11,13 +11,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 import psutil
 
 from yulan import files
 from yulan.errors import TrainError
-from yulan.train.launch.guard import ask_kernel
+from yulan.train.launch.guard import ask_kernel, stops
 from yulan.train.launch.job import FAILURE, OUTPUT, Job, environment, failure, write_job
 
 POLL = 0.2
@@ -43,22 +42,13 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
             start_new_session=True,
             preexec_fn=ask_kernel,
         )
-    asked: list[int] = []
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if not asked:
-            _ask_ranks(process.pid)
-        asked.append(number)
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        while process.poll() is None:
-            time.sleep(POLL)
+        with stops(lambda: _ask_ranks(process.pid)) as asked:
+            while process.poll() is None:
+                time.sleep(POLL)
+                look()
             look()
-        look()
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
         if process.poll() is None:
             process.kill()
             process.wait()

@@ -4,18 +4,17 @@ The job is named by its run folder, so whoever asks for the same run finds it. I
 """
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import cast
 
 from yulan import digest, files
 from yulan.errors import ResourceError, TrainError
 from yulan.profile import Slurm
+from yulan.train.launch.guard import stops
 from yulan.train.launch.job import FAILURE, OUTPUT, Job, environment, failure, write_job
 
 POLL = 2.0
@@ -52,14 +51,8 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
         _say(f"job {number} submitted; it outlives this process")
     else:
         _say(f"attached to job {number}")
-    asked: list[int] = []
-
-    def ask(got: int, frame: FrameType | None) -> None:
-        asked.append(got)
-
-    before = {each: signal.signal(each, ask) for each in (signal.SIGTERM, signal.SIGINT)}
     told = ""
-    try:
+    with stops(lambda: None) as asked:
         while not asked and (state := _state(number)) not in ENDED:
             if state != told:
                 _say(f"job {number} {state}")
@@ -67,9 +60,6 @@ def launch(job: Job, lock: int, look: Callable[[], None]) -> None:
             time.sleep(POLL)
             look()
         look()
-    finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
     if asked:
         cure = f"To wait again, run the same command again; to end the job: scancel {number}"
         raise TrainError(f"stopped waiting; job {number} goes on", where=folder, cure=cure)
