@@ -14,9 +14,8 @@ from tokenizers import Tokenizer
 from yulan import files
 from yulan.data.batch import Batches
 from yulan.data.order import Order, order_key
-from yulan.data.pack import Pack, read_header, write_pack
+from yulan.data.pack import Pack, read_header
 from yulan.data.shard import read_shards
-from yulan.data.spans import cut_segments, plan_spans
 from yulan.errors import RecipeError
 from yulan.evaluate.held_out import byte_lengths, read_held_out
 from yulan.evaluate.runner import Ids, Runner
@@ -27,6 +26,7 @@ from yulan.recipe.training import Anneal
 from yulan.study.pool import rows_of, run_all
 from yulan.study.protocol import Protocol, register
 from yulan.study.train import Trainer, each_step
+from yulan.study.windows import index_windows
 from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.schedule import learning_rate
 
@@ -155,10 +155,8 @@ def run_study(
     register(protocol_of(design, book.recipe, data, known), folder)
     shards, taken = read_shards(inputs.shards), read_header(inputs.mix).sources
     for name, arm in arms.items():
-        like, place = book.recipe.phase(arm.like), folder / _slug(name)
-        if not (place / "pack.json").exists():
-            spans = plan_spans(book.mixes[arm.mix], design.steps * like.step_tokens, shards, taken)
-            write_pack(place, context=like.context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
+        like = book.recipe.phase(arm.like)
+        index_windows(folder / _slug(name), book.mixes[arm.mix], design.steps * like.step_tokens, like.context, shards, taken)
     done = rows_of(folder / RUNS, "annealed")
     cells = [
         Cell(name=f"{arm} {seed}", arm=arm, seed=seed, design=design, inputs=inputs, folder=folder)

@@ -13,9 +13,9 @@ import torch
 from yulan import files
 from yulan.data.batch import Batches, Micro, assemble
 from yulan.data.order import Order, order_key
-from yulan.data.pack import Pack, read_header, write_pack
+from yulan.data.pack import Pack, read_header
 from yulan.data.shard import read_shards
-from yulan.data.spans import Span, cut_segments, plan_spans
+from yulan.data.spans import Span
 from yulan.mix import Part, Portions
 from yulan.model.decoder import Decoder
 from yulan.recipe import Recipe, read_recipe
@@ -25,6 +25,7 @@ from yulan.study.pool import rows_of, run_all
 from yulan.study.protocol import Protocol, register
 from yulan.study.train import Trainer, Watched, each_step
 from yulan.study.variants import VARIANTS, build, model_of, optimizer_of
+from yulan.study.windows import index_windows
 from yulan.train.schedule import learning_rate
 
 RUNS = "runs.jsonl"
@@ -169,10 +170,7 @@ def prepare(design: Design, shards: Path, folder: Path) -> None:
     parts = Portions(total=len(design.sources), sources={name: Part(weight=1, repeats=0) for name in design.sources})
     taken: dict[str, Span] = {}
     for name, windows in (("train", design.pool), ("checked", design.checked)):
-        if not (folder / name / "pack.json").exists():
-            spans = plan_spans(parts, windows * design.context, there, taken)
-            segments = cut_segments(spans, there)
-            write_pack(folder / name, context=design.context, spans=spans, segments=segments, shards=there)
+        index_windows(folder / name, parts, windows * design.context, design.context, there, taken)
         taken = dict(read_header(folder / name).sources)
 
 
