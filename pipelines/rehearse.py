@@ -25,11 +25,17 @@ def main() -> None:
             sys.exit(hub.wait())
         url = line.split()[-1]
         env = os.environ | {"HF_TOKEN": (layout.rehearsal / "token").read_text().strip()}
-        subprocess.run([*yulan, "publish", "--to", url], check=True, env=env, cwd=root)
+        key = layout.rehearsal / "key"
+        if not key.exists():
+            subprocess.run([*yulan, "key", "new", str(key)], check=True)
+        subprocess.run([*yulan, "publish", "--to", url, "--key", str(key)], check=True, env=env, cwd=root)
+        public = ["--key", f"{key}.pub"]
         with tempfile.TemporaryDirectory() as elsewhere:
             folder = Path(elsewhere) / "release"
-            subprocess.run([*yulan, "pull", f"hf://{repo}@final", "--from", url, "--into", str(folder)], check=True, env=env)
-            subprocess.run([*yulan, "verify", str(folder)], check=True)
+            subprocess.run(
+                [*yulan, "pull", f"hf://{repo}@final", "--from", url, "--into", str(folder), *public], check=True, env=env
+            )
+            subprocess.run([*yulan, "verify", str(folder), *public], check=True)
     except subprocess.CalledProcessError as error:
         sys.exit(error.returncode)
     finally:

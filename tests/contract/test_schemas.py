@@ -22,6 +22,7 @@ CLASSES = {
     "evaluation": "yulan.evaluate.result:Evaluation",
     "families": "yulan.data.synthesize:Families",
     "index": "yulan.data.index.header:Header",
+    "keys": "yulan.release.trust:Keys",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",
     "own": "yulan.data.own.write:Own",

@@ -147,19 +147,21 @@ def test_a_release_goes_out_and_comes_back(built: Clone, tmp_path: Path):
     """pull(publish(x)) == x, and a second user trains on from it on one process."""
     with hub(built, tmp_path / "hub") as (url, token):
         repo = "yulan-nano/YuLan-Nano"
-        wrong = built.yulan("publish", "--to", url, check=False, HF_TOKEN="hf_wrong")
+        key = tmp_path / "key"
+        built.yulan("key", "new", str(key))
+        wrong = built.yulan("publish", "--to", url, "--key", str(key), check=False, HF_TOKEN="hf_wrong")
         assert wrong.returncode == 7
         assert "Traceback" not in wrong.stderr
-        built.yulan("publish", "--to", url, HF_TOKEN=token)
-        again = built.yulan("publish", "--to", url, HF_TOKEN=token)
+        built.yulan("publish", "--to", url, "--key", str(key), HF_TOKEN=token)
+        again = built.yulan("publish", "--to", url, "--key", str(key), HF_TOKEN=token)
         assert "Traceback" not in again.stderr
 
         stranger = make_clone(tmp_path / "stranger", built.root)
         final = tmp_path / "final"
         stranger.yulan("pull", f"hf://{repo}@final", "--from", url, "--into", str(final), HF_TOKEN=token)
-        assert "all match" in stranger.yulan("verify", str(final)).stdout
+        assert f"signed as {repo}@main" in stranger.yulan("verify", str(final), "--key", f"{key}.pub").stdout
         original = built.root / "artifacts" / "tiny" / "bundle" / "data" / "model" / "main"
-        assert _bytes(final) == _bytes(original)
+        assert {name: data for name, data in _bytes(final).items() if not name.endswith(".sig")} == _bytes(original)
 
         states = tmp_path / "states"
         revision = "phase-02-step-000024"
@@ -217,7 +219,7 @@ def test_a_dirty_tree_is_not_published(built: Clone, tmp_path: Path):
     before = readme.read_text()
     readme.write_text(before + "\nchanged\n")
     try:
-        done = built.yulan("publish", "--to", "http://127.0.0.1:9", check=False, HF_TOKEN="hf_any")
+        done = built.yulan("publish", "--to", "http://127.0.0.1:9", "--unsigned", check=False, HF_TOKEN="hf_any")
         assert done.returncode == 6
         assert "README.md" in done.stderr
     finally:

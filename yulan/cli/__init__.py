@@ -17,6 +17,7 @@ VERBS = {
     "data": ("data", "Ask what a model was trained on, and when; fetch published token files."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
+    "key": ("key", "Make a key that releases are signed with."),
     "lint": ("lint", "Say what is wrong or odd in a recipe's mixes."),
     "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
     "publish": ("publish", "Publish a judged bundle to a hub."),
@@ -26,7 +27,7 @@ VERBS = {
     "study": ("study", "Ask a question of training: many small runs, many seeds."),
     "track": ("track", "Look at training runs, or rebuild their store."),
     "use": ("use", "Choose the recipe and profile that dvc works on."),
-    "verify": ("verify", "Check every byte of a folder against its manifest."),
+    "verify": ("verify", "Check every byte of a folder against its manifest and signature."),
 }
 
 

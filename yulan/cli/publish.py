@@ -13,15 +13,25 @@ import click
     "--plan", "plan_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file and stop."
 )
 @click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The private key that every revision is signed with; make one with: yulan key new FILE.",
+)
+@click.option("--unsigned", is_flag=True, help="Publish without a signature.")
+@click.option(
     "--token-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Holds the token. Without it: HF_TOKEN, else your own login.",
 )
-def publish(endpoint: str | None, dry_run: bool, plan_file: Path | None, token_file: Path | None) -> None:
+def publish(
+    endpoint: str | None, dry_run: bool, plan_file: Path | None, key: Path | None, unsigned: bool, token_file: Path | None
+) -> None:
     """Publish the bundle that the gate passed: data, states, then the model, whose tag comes last.
 
     Interrupted, the same command finishes it and sends no byte twice.
     """
+    if not (dry_run or plan_file) and (key is None) != unsigned:
+        raise click.UsageError("Say who signs it, --key FILE, or that nobody does, --unsigned.")
     from yulan import files
     from yulan.params import layout_here
     from yulan.release.ready import require_built, require_committed, require_judged
@@ -42,7 +52,7 @@ def publish(endpoint: str | None, dry_run: bool, plan_file: Path | None, token_f
     from yulan.release.publish import publish as run
 
     token = token_for(token_file.read_text().strip() if token_file else None)
-    record = run(ready, layout, Hub(endpoint, token), commit, lambda line: click.echo(line, err=True))
+    record = run(ready, layout, Hub(endpoint, token), commit, lambda line: click.echo(line, err=True), key)
     if record is None:
         click.echo(f"{ready.release.name}: already published as it is here")
     else:

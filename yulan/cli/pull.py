@@ -16,6 +16,11 @@ import click
     help="That part of the release, whichever of its three names is given.",
 )
 @click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's public key, or keys.json: demand its signature before anything is fetched.",
+)
+@click.option(
     "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds a token, for private ones."
 )
 def pull(
@@ -23,6 +28,7 @@ def pull(
     endpoint: str | None,
     into: Path | None,
     only: Literal["weights", "optimizer", "data", "card"] | None,
+    key: Path | None,
     token_file: Path | None,
 ) -> None:
     """Fetch a revision, checking every byte on its way. Interrupted, the same command goes on where it stopped."""
@@ -31,8 +37,11 @@ def pull(
     parsed = parse(address)
     from yulan.release.hub import Hub, token_for
     from yulan.release.pull import pull as run
+    from yulan.release.trust import load_trust
 
+    trust = load_trust(key) if key else None
     token = token_for(token_file.read_text().strip() if token_file else None)
     folder = into or Path(f"{parsed.repo.id.partition('/')[2]}-{parsed.revision.replace('/', '-')}")
-    done = run(Hub(endpoint, token), parsed, folder, only, lambda line: click.echo(line, err=True))
-    click.echo(f"{folder}: {done.checked.files} files, all match; {done.fetched:,} bytes came over the wire")
+    done = run(Hub(endpoint, token), parsed, folder, only, lambda line: click.echo(line, err=True), trust)
+    signed = f"; signed as {done.signed.subject}" if done.signed else ""
+    click.echo(f"{folder}: {done.checked.files} files, all match{signed}; {done.fetched:,} bytes came over the wire")

@@ -8,13 +8,22 @@ import click
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The publisher's public key, or keys.json: check the signatures too.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a sentence.")
-def verify(folder: Path, as_json: bool) -> None:
+def verify(folder: Path, key: Path | None, as_json: bool) -> None:
     """Check every byte in FOLDER against its manifest: pulled, downloaded by any client, or an artifact of a clone."""
-    from yulan.release.verify import verify_folder
+    from yulan.release.trust import load_trust
+    from yulan.release.verify import verify_folder, verify_signature
 
+    trust = load_trust(key) if key else None
     found = verify_folder(folder)
+    signed = verify_signature(folder, found, trust) if trust else None
     if as_json:
-        click.echo(json.dumps({"folder": str(folder), "files": found.files, "digest": found.digest}))
+        signer = {"subject": signed.subject, "key": signed.fingerprint} if signed else None
+        click.echo(json.dumps({"folder": str(folder), "files": found.files, "digest": found.digest, "signed": signer}))
     else:
-        click.echo(f"{folder}: {found.files} files, all match")
+        click.echo(f"{folder}: {found.files} files, all match" + (f"; signed as {signed.subject}" if signed else ""))

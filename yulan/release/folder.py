@@ -19,6 +19,8 @@ from yulan.manifest import File, Manifest
 CARD = "card.json"
 CARD_FILES = ("README.md", "checkpoints.csv")
 RECORDS = "records"
+SIGNATURE, CARD_SIGNATURE = "model.sig", "card.sig"
+"""Over the content and over the card; in no list, since they cover the lists (yulan/release/sign.py)."""
 RELEASE, CHECKPOINT = "release", "checkpoint"
 ALIEN = ".gitattributes"
 """Hubs add it; no list has it."""
@@ -32,6 +34,8 @@ class Checked:
     differences: tuple[str, ...]
     digest: str | None
     """The content's identity; null where only the card is there."""
+    sums: Mapping[str, str]
+    """sha256 of each listed file and of the lists; true where there are no differences."""
 
 
 def listed(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -106,7 +110,7 @@ def check(folder: Path) -> Checked:
         base, found = folder / DATA, {MANIFEST: content}
     told = expected(found, folder)
     there, rows = listed(base)
-    own = set(found) if base == folder else set()
+    own = {*found, SIGNATURE, CARD_SIGNATURE} if base == folder else set()
     if content is not None and content.stage == RELEASE and CARD not in found:
         rows.append(f"missing  {CARD}")
     rows += [f"missing  {name}" for name in told.keys() - there.keys()]
@@ -115,7 +119,8 @@ def check(folder: Path) -> Checked:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         same = list(pool.map(lambda name: _same(there[name], told[name]), both))
     rows += [f"changed  {name}" for name, equal in zip(both, same, strict=True) if not equal]
-    return Checked(files=len(told), differences=tuple(sorted(rows)), digest=content.digest if content else None)
+    sums = {name: file.sha256 for name, file in told.items()} | {name: digest.of_file(folder / name) for name in found}
+    return Checked(files=len(told), differences=tuple(sorted(rows)), digest=content.digest if content else None, sums=sums)
 
 
 def _same(path: Path, file: File) -> bool:

@@ -12,6 +12,7 @@ from yulan.release.names import PARTS, Part, Repo, repo
 from yulan.release.publication import Branch, Publication, Published
 from yulan.release.ready import Ready
 from yulan.release.release import Release, Revision, everything
+from yulan.release.signer import Signer
 from yulan.release.transaction import Put, Say, put
 from yulan.release.verdict import VERDICT
 
@@ -34,8 +35,10 @@ def plan(ready: Ready) -> dict[str, object]:
     return {"bundle": ready.manifest.digest, "repos": repos}
 
 
-def publish(ready: Ready, layout: Layout, hub: Hub, commit: str, say: Say) -> Path | None:
+def publish(ready: Ready, layout: Layout, hub: Hub, commit: str, say: Say, key: Path | None = None) -> Path | None:
     """Publish, or finish what an interrupted try began. Returns the new publication record; None: nothing was left to do.
+
+    `key`: the private key that each revision is signed with; null: they stay unsigned.
 
     Raises: HubError: refused, failed, or the hub holds other bytes.
     """
@@ -47,6 +50,9 @@ def publish(ready: Ready, layout: Layout, hub: Hub, commit: str, say: Say) -> Pa
         target = repo(ready.release.name, part)
         hub.create(target)
         branches, _ = hub.refs(target)
+        if key is not None:
+            signer = Signer(hub=hub, repo=target, key=key, folder=layout.root / "runs" / layout.recipe / "signatures" / part)
+            parts[part] = [signer.signed(made, branches) for made in parts[part]]
         done[part] = target, {made.name: put(hub, target, made, branches, say) for made in parts[part]}
     tags = {part: tag(hub, target, _tags(ready.release, part, puts), say) for part, (target, puts) in done.items()}
     sent = sum(p.sent for _, puts in done.values() for p in puts.values())

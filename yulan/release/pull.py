@@ -11,10 +11,12 @@ from yulan.errors import HubError, IntegrityError, StateError
 from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
 from yulan.release.bring import bring
-from yulan.release.folder import ALIEN, CARD, RECORDS, Checked, check, expected
+from yulan.release.folder import ALIEN, CARD, CARD_SIGNATURE, RECORDS, SIGNATURE, Checked, check, expected
 from yulan.release.hub import Hub, Remote
-from yulan.release.names import MAIN, Address, Part, Repo
+from yulan.release.names import MAIN, Address, Part, Repo, step_of
+from yulan.release.sign import Signed, require_signed
 from yulan.release.transaction import Say
+from yulan.release.trust import Trust
 
 Only = Literal["weights", "optimizer", "data", "card"]
 PART_OF: dict[str, Part] = {"weights": "model", "optimizer": "states", "data": "data"}
@@ -27,6 +29,8 @@ class Pulled:
     checked: Checked
     fetched: int
     """Bytes that came over the wire."""
+    signed: Signed | None
+    """Null: no key was given, so the signature was not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,18 +51,21 @@ class Offer:
         return sum(file.size for file in self.files.values())
 
 
-def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say) -> Pulled:
+def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say, trust: Trust | None = None) -> Pulled:
     """Download, check each byte against the revision's lists on its way, then give the folder its name.
 
-    Raises: HubError: the hub refuses, or has other bytes than listed; StateError: something else stands at `into`;
-    ResourceError: it does not fit on the disk.
+    With `trust`, the lists are held against the revision's signature before anything else is fetched.
+
+    Raises: IntegrityError: the signature does not hold; HubError: the hub refuses, or has other bytes than listed;
+    StateError: something else stands at `into`; ResourceError: it does not fit on the disk.
     """
     address, pin = redirect(hub, address, only)
     found = offer(hub, address, card=only == "card")
     if pin is not None and found.lists[MANIFEST].digest != pin:
         raise HubError("is not the revision that the model pins", where=address, cure="Do not use it; ask its publisher")
+    signed = _signed(found, address, trust) if trust is not None else None
     if into.exists() or into.is_symlink():
-        return Pulled(checked=_already(into, found), fetched=0)
+        return Pulled(checked=_already(into, found), fetched=0, signed=signed)
     partial = into.with_name(into.name + files.PARTIAL)
     _sweep(partial, found)
     files.require_space(into.absolute().parent, found.size - sum(p.stat().st_size for p in partial.rglob("*") if p.is_file()))
@@ -73,7 +80,20 @@ def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say) ->
         checked = check(folder)
         if checked.differences:
             raise IntegrityError("changed while it was fetched", where=folder, cure="Pull it again", evidence=checked.differences)
-    return Pulled(checked=checked, fetched=fetched)
+    return Pulled(checked=checked, fetched=fetched, signed=signed)
+
+
+def _signed(found: Offer, address: Address, trust: Trust) -> Signed:
+    """Raises: IntegrityError: nobody trusted signed these very files, or they were signed under another repository's name."""
+    sums = {name: file.sha256 for name, file in found.files.items()}
+    sums |= {name: digest.of_bytes(found.raw[name]) for name in found.lists}
+    signed = require_signed(found.raw, sums, trust, address)
+    name, _, revision = signed.subject.partition("@")
+    # A tag and a commit may be of any branch; a branch is what it is called.
+    branch = address.revision == MAIN or step_of(address.revision) is not None
+    if name != found.repo.id or (branch and revision != address.revision):
+        raise IntegrityError(f"was signed as {signed.subject}", where=address, cure="Do not use it; ask its publisher")
+    return signed
 
 
 def redirect(hub: Hub, address: Address, only: Only | None) -> tuple[Address, str | None]:
@@ -99,13 +119,14 @@ def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
     commit = hub.commit_of(repo, address.revision)
     tree = hub.tree(repo, commit)
     wanted = [CARD] if card else [MANIFEST, CARD, f"{RECORDS}/{MANIFEST}"]
-    raw = {name: _small(hub, repo, commit, name, tree[name].size) for name in wanted if name in tree}
+    signatures = [CARD_SIGNATURE] if card else [SIGNATURE, CARD_SIGNATURE]
+    raw = {name: _small(hub, repo, commit, name, tree[name].size) for name in (*wanted, *signatures) if name in tree}
     if wanted[0] not in raw:
         raise HubError(
             f"no {wanted[0]}", where=address, cure="It was not published by this project; download it with: hf download"
         )
     with tempfile.TemporaryDirectory() as folder:
-        paths = {name: files.write_bytes(Path(folder) / name, data) for name, data in raw.items()}
+        paths = {name: files.write_bytes(Path(folder) / name, raw[name]) for name in wanted if name in raw}
         lists = {name: manifest.read(path) for name, path in paths.items()}
     told = expected(lists, Path(str(address)))
     rows = [f"missing  {name}" for name in told.keys() - tree.keys()]

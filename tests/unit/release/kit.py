@@ -74,10 +74,10 @@ def start_git(root: Path) -> None:
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words], cwd=root, check=True)
 
 
-def go(layout: Layout, served: Served, token: str | None = None) -> list[str]:
+def go(layout: Layout, served: Served, token: str | None = None, key: Path | None = None) -> list[str]:
     """Publish the bundle as it is; returns what was said."""
     said: list[str] = []
-    publish(judge(layout), layout, Hub(served.url, token or served.token), "0" * 40, said.append)
+    publish(judge(layout), layout, Hub(served.url, token or served.token), "0" * 40, said.append, key)
     return said
 
 

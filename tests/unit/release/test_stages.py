@@ -112,27 +112,27 @@ def test_the_command_publishes_only_what_is_committed_and_built(judged: Layout, 
         assert [row["repo"] for row in json.loads(plan.stdout)["repos"]] == [f"datasets/{NAME}-data", f"{NAME}-states", NAME]
         yulan("publish", "--plan", str(tmp_path / "plan.json"))
         assert json.loads((tmp_path / "plan.json").read_text()) == json.loads(plan.stdout)
-        nobody = yulan("publish", "--to", served.url)
+        nobody = yulan("publish", "--to", served.url, "--unsigned")
         assert nobody.returncode == 7
         assert f"Error: {served.url}: no token. Set HF_TOKEN" in nobody.stderr
 
-        done = yulan("publish", "--to", served.url, "--token-file", str(token))
+        done = yulan("publish", "--to", served.url, "--unsigned", "--token-file", str(token))
         assert done.returncode == 0, done.stderr
         assert "record artifacts/tiny/publications/0001.json" in done.stdout
-        again = yulan("publish", "--to", served.url, "--token-file", str(token))
+        again = yulan("publish", "--to", served.url, "--unsigned", "--token-file", str(token))
         assert "already published" in again.stdout
         pulled = yulan("pull", f"hf://{NAME}@final", "--from", served.url, "--into", str(tmp_path / "final"))
         assert "all match" in pulled.stdout
         assert contents(tmp_path / "final") == contents(judged.stage("bundle").data / "model" / "main")
 
         (root / "dvc.yaml").write_text((root / "dvc.yaml").read_text().replace("echo 1", "echo 2"))
-        dirty = yulan("publish", "--to", served.url, "--token-file", str(token))
+        dirty = yulan("publish", "--to", served.url, "--unsigned", "--token-file", str(token))
         assert dirty.returncode == 6
         assert "dvc.yaml" in dirty.stderr
         subprocess.run(
             ["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qam", "two"], cwd=root, check=True
         )
-        stale = yulan("publish", "--to", served.url, "--token-file", str(token))
+        stale = yulan("publish", "--to", served.url, "--unsigned", "--token-file", str(token))
         assert stale.returncode == 6
         assert "dvc.lock is not up to date" in stale.stderr
 
