@@ -102,19 +102,16 @@ def require_signed(raw: Mapping[str, bytes], digests: Mapping[str, str], trust: 
 
     Raises: IntegrityError: a signature is missing, damaged, by a key that is not trusted, or over other bytes; the file is named.
     """
-    signed = None
+    made = []
     for name, part in split(digests).items():
         if name not in raw:
             cure = "Do not use it, or check its bytes alone: leave out --key"
             raise IntegrityError(f"{name} is missing: nobody signed it", where=where, cure=cure)
-        found = _check(name, raw[name], part, trust, where)
-        if signed is not None and signed.subject != found.subject:
-            what = f"its card was signed for {found.subject}, its content for {signed.subject}"
-            raise IntegrityError(what, where=where, cure="Do not use it; ask its publisher")
-        signed = signed or found
-    if signed is None:
-        raise IntegrityError("nothing in it can be signed", where=where, cure="Give a folder that was pulled")
-    return signed
+        made.append(_check(name, raw[name], part, trust, where))
+    if made[-1].subject != made[0].subject:
+        what = f"its card was signed for {made[-1].subject}, its content for {made[0].subject}"
+        raise IntegrityError(what, where=where, cure="Do not use it; ask its publisher")
+    return made[0]
 
 
 def _check(name: str, raw: bytes, digests: Mapping[str, str], trust: Trust, where: object) -> Signed:

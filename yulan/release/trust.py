@@ -146,7 +146,7 @@ def new_key(path: Path) -> str:
     public_path = path.with_name(path.name + ".pub")
     for each in (path, public_path):
         if each.exists():
-            raise StateError("something stands there", where=each, cure="Choose another name; a key is never overwritten")
+            raise StateError("already there, and a key is never overwritten", where=each, cure="Choose another name")
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
