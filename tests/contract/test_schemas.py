@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in (ROOT / "schemas").glob("*.json"))
 CLASSES = {
+    "audit": "yulan.release.audit.run:Audited",
     "evidence": "yulan.release.card.evidence:Evidence",
     "band": "yulan.train.replay.band:Band",
     "continued": "yulan.train.onward:Continued",

@@ -12,6 +12,7 @@ from yulan.errors import YulanError, render
 
 VERBS = {
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
+    "audit": ("audit", "Say what is wrong with a repository on a hub, ours or not."),
     "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "data": ("data", "Ask what a model was trained on, and when; fetch published token files."),

@@ -63,6 +63,21 @@ class Address:
         return f"hf://{self.repo.id}@{self.revision}"
 
 
+def any_repo(text: str) -> tuple[Repo, str | None]:
+    """A repository of anybody's: `hf://[datasets/]OWNER/NAME[@REVISION]`, and its revision if one is named.
+
+    Raises: StateError: not an address, or a name that could reach elsewhere.
+    """
+    body, _, ref = text.removeprefix("hf://").partition("@")
+    dataset = body.startswith("datasets/")
+    body = body.removeprefix("datasets/")
+    if not (text.startswith("hf://") and _REPO.fullmatch(body) and (not ref or _REF.fullmatch(ref)) and ".." not in body + ref):
+        raise StateError(
+            f"{text!r} is not an address of a repository", cure="Write it as hf://OWNER/NAME or hf://datasets/OWNER/NAME"
+        )
+    return Repo(id=body, part="data" if dataset else "model"), ref or None
+
+
 def parse(text: str) -> Address:
     """Raises: StateError: not an address, or a name that could reach elsewhere."""
     body, _, ref = text.removeprefix("hf://").removeprefix("datasets/").partition("@")

@@ -18,6 +18,7 @@ from yulan import digest, files
 from yulan.cli import main
 from yulan.errors import IntegrityError, StateError
 from yulan.layout import MANIFEST, Layout
+from yulan.manifest import File
 from yulan.rehearsal import Hub as Served
 from yulan.rehearsal import running_hub
 from yulan.release.folder import CARD_SIGNATURE, SIGNATURE
@@ -96,7 +97,10 @@ def test_a_second_publication_keeps_the_signatures_and_sends_nothing(tmp_path: P
 def test_the_stock_command_accepts_a_download_a_hub_cache_and_a_part(signed: Release, tmp_path: Path, folder: Path):
     assert "succeeded" in stock(folder, signed.public).stdout
     home = {"HF_ENDPOINT": signed.served.url, "HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hf"), "PATH": "/usr/bin:/bin"}
-    code = "import sys, huggingface_hub as h; rev, into = sys.argv[2:]; print(h.snapshot_download(sys.argv[1], revision=rev, local_dir=into or None))"
+    code = """
+import sys, huggingface_hub
+print(huggingface_hub.snapshot_download(sys.argv[1], revision=sys.argv[2], local_dir=sys.argv[3] or None))
+"""
 
     def download(revision: str, into: str) -> Path:
         words = [sys.executable, "-c", code, NAME, revision, into]
@@ -170,8 +174,6 @@ def test_the_whole_of_another_signed_revision_is_not_this_one(signed: Release, t
     head = hub.commit_of(address.repo, moved.revision)
     signed.pull(f"hf://{NAME}@{STABLE}", tmp_path / "other")
     here = {name: tmp_path / "other" / name for name in contents(tmp_path / "other")}
-    from yulan.manifest import File
-
     known = {name: File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)) for name, path in here.items()}
     additions = hub.additions(here, known)
     list(hub.upload(address.repo, moved.revision, additions))

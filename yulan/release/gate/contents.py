@@ -5,7 +5,7 @@ import json
 import os
 import pickletools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from yulan.schema import load_json
 
 HEAD = 1 << 16
 """Bytes that are looked at where a kind of file shows at its start."""
+LARGEST_HEADER = 100 << 20
+"""Bytes of the largest safetensors header: what the library itself accepts."""
 ARCHIVES = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
@@ -82,15 +84,21 @@ def unsound(path: Path) -> str | None:
     """Why a safetensors header cannot be trusted, or None."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(size - 8, 100 << 20):
-            return f"a header of {length} bytes"
-        try:
-            pairs: list[tuple[str, Any]] = json.loads(file.read(length), object_pairs_hook=list)
-            names = [name for name, _ in pairs]
-            spans = sorted(dict(about)["data_offsets"] for name, about in pairs if name != "__metadata__")
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return "a header that is not one"
+        head = file.read(8)
+        return unsound_header(head + file.read(min(int.from_bytes(head, "little"), LARGEST_HEADER)), size)
+
+
+def unsound_header(head: bytes, size: int) -> str | None:
+    """Why the header at the start of a safetensors file of `size` bytes cannot be trusted, or None."""
+    length = int.from_bytes(head[:8], "little")
+    if length > min(size - 8, LARGEST_HEADER):
+        return f"a header of {length} bytes"
+    try:
+        pairs: list[tuple[str, Any]] = json.loads(head[8 : 8 + length], object_pairs_hook=list)
+        names = [name for name, _ in pairs]
+        spans = sorted(dict(about)["data_offsets"] for name, about in pairs if name != "__metadata__")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return "a header that is not one"
     if len(names) != len(set(names)):
         return "a tensor stands twice"
     at = 0
@@ -112,16 +120,25 @@ def no_remote_code(bundle: Bundle) -> Iterator[str]:
 
 def no_secrets(bundle: Bundle) -> Iterator[str]:
     """No text file holds a token, password or private key."""
+    for path in bundle.files():
+        if path.suffix in TEXT:
+            with path.open(encoding="utf-8", errors="replace") as file:
+                for number, kind in secrets_in(file):
+                    yield f"{bundle.name(path)}:{number} looks like a secret ({kind})"
+
+
+def secrets_in(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number, kind) of each line that holds what looks like a secret."""
     from detect_secrets.core.scan import scan_line
     from detect_secrets.settings import transient_settings
 
     with transient_settings({"plugins_used": [{"name": name} for name in PLUGINS]}):
-        for path, number, line in _lines(bundle):
+        for number, line in enumerate(lines, 1):
             found = {secret.type for secret in scan_line(line)} if len(line) < 10_000 else set()
             if TOKENS.search(line):
                 found.add("token")
             for kind in sorted(found):
-                yield f"{bundle.name(path)}:{number} looks like a secret ({kind})"
+                yield number, kind
 
 
 def no_machine(bundle: Bundle) -> Iterator[str]:

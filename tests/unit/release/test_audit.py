@@ -1,0 +1,249 @@
+"""Each planted fault is found and named; a repository without one gives no finding that matters."""
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import huggingface_hub as stock
+import pytest
+from click.testing import CliRunner
+
+from tests.unit.release.kit import NAME
+from yulan.cli import main
+from yulan.errors import HubError, StateError
+from yulan.layout import Layout
+from yulan.rehearsal import Hub as Served
+from yulan.rehearsal import running_hub
+from yulan.release.audit.deep import contents
+from yulan.release.audit.run import audit, compare
+from yulan.release.audit.survey import Seen, Survey, look
+from yulan.release.hub import Hub
+from yulan.release.names import Repo, any_repo
+
+CARD = b"---\nlicense: mit\n---\n# A model\nSee [its settings](config.json).\n"
+Files = dict[str, bytes]
+
+
+def tensors(**values: list[float]) -> bytes:
+    """A safetensors file of fp32."""
+    table, body = {}, b""
+    for name, numbers in values.items():
+        raw = struct.pack(f"<{len(numbers)}f", *numbers)
+        table[name] = {"dtype": "F32", "shape": [len(numbers)], "data_offsets": [len(body), len(body) + len(raw)]}
+        body += raw
+    head = json.dumps(table).encode()
+    head += b" " * (-len(head) % 8)
+    return struct.pack("<Q", len(head)) + head + body
+
+
+def step(number: int) -> Files:
+    return {"model.safetensors": tensors(w=[float(number)] * 64), "config.json": b'{"model_type": "llama"}'}
+
+
+def clean() -> dict[str, Files]:
+    """A series of checkpoints as Pythia names them; `main` is the last."""
+    made = {f"step{number}": step(number) | {"README.md": CARD, "LICENSE": b"MIT\n"} for number in (0, 1000, 2000)}
+    return {"main": made["step2000"], **made}
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with running_hub(tmp_path_factory.mktemp("audited")) as served:
+        yield served
+
+
+def serve(hub: Served, name: str, revisions: dict[str, Files], kind: str = "model") -> Repo:
+    """Put a repository there with the stock client, each branch from nothing."""
+    api = stock.HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo(name, repo_type=kind)
+    ours = Hub(hub.url, hub.token)
+    repo = Repo(id=name, part="data" if kind == "dataset" else "model")
+    for branch, files in revisions.items():
+        if branch != "main":
+            ours.branch(repo, branch)
+        operations = [stock.CommitOperationAdd(path, data) for path, data in files.items()]
+        api.create_commit(name, operations, commit_message="x", revision=branch, repo_type=kind)
+    return repo
+
+
+def findings(hub: Served, name: str, revisions: dict[str, Files]) -> dict[str, str]:
+    """What an audit said, by rule: severity, place and sentence; notes aside."""
+    found = audit(look(Hub(hub.url, hub.token), serve(hub, name, revisions))).findings
+    return {each.id: f"{each.severity} {each.where} {each.what}" for each in found if each.severity != "note"}
+
+
+def test_a_clean_series_gives_no_finding(hub: Served):
+    assert findings(hub, "a/clean", clean()) == {}
+
+
+def put(path: str, data: bytes, branch: str = "step1000") -> Callable[[dict[str, Files]], None]:
+    return lambda revisions: revisions[branch].__setitem__(path, data)
+
+
+def copy(source: str, target: str) -> Callable[[dict[str, Files]], None]:
+    return lambda revisions: revisions[target].__setitem__("model.safetensors", revisions[source]["model.safetensors"])
+
+
+def lose(path: str, branch: str) -> Callable[[dict[str, Files]], None]:
+    return lambda revisions: revisions[branch].__delitem__(path)
+
+
+INDEX = json.dumps({"weight_map": {"w": "model-00001-of-00002.safetensors"}}).encode()
+PICKLE = b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x02os\x8c\x06system\x93\x8c\x02ls\x85R."
+FAULTS: dict[str, tuple[Callable[[dict[str, Files]], None], str, str]] = {
+    "serves-main": (copy("main", "step1000"), "equals-main", "error step1000 their weights are those of main: step1000"),
+    "serves-another": (copy("step0", "step1000"), "identical-weights", "step0, step1000"),
+    "no-weights": (lose("model.safetensors", "step0"), "no-weights", "error step0"),
+    "empty-file": (put("tokenizer.json", b""), "empty-file", "step1000:tokenizer.json 0 bytes"),
+    "lost-shard": (put("model.safetensors.index.json", INDEX), "missing-shard", "model-00001-of-00002.safetensors"),
+    "pickle-name": (put("training_args.bin", PICKLE), "pickle", "step1000:training_args.bin"),
+    "pickle-inside": (put("vocab.dat", PICKLE + b"\0" * 2_000), "pickle", "step1000:vocab.dat its bytes are a pickle"),
+    "pickle-bin": (put("index.bin", PICKLE + b"\0" * 40), "pickle", "step1000:index.bin its bytes are a pickle"),
+    "program": (put("modeling_x.py", b"print(1)\n"), "remote-code", "step1000:modeling_x.py"),
+    "auto-map": (put("config.json", b'{"auto_map": {"AutoModel": "x.Y"}}'), "remote-code", "auto_map makes a client run code"),
+    "no-licence": (put("README.md", b"# A model\n", "main"), "licence", "the card states no licence"),
+    "secret": (
+        put("run.txt", b"x\ntoken = 'hf_" + b"Ab1" * 12 + b"'\n"),
+        "secret",
+        "step1000:run.txt line 2 looks like a secret",
+    ),
+    "claim": (put("README.md", CARD + b"It scores 64.7 on LAMBADA.\n", "main"), "claim", "numbers without evidence: 64.7"),
+    "dead-link": (put("README.md", CARD + b"[x](figures/loss.png)\n", "main"), "dead-link", "figures/loss.png is not there"),
+    "label": (
+        put("trainer_state.json", b'{"global_step": 999}'),
+        "label-step",
+        "its name says 1000; trainer_state.json says 999",
+    ),
+    "adam": (
+        put("trainer_state.json", b'{"global_step": 1000, "adam_step": 990, "skipped": [1, 2]}'),
+        "label-step",
+        "AdamW with the skipped steps says 992",
+    ),
+    "folder": (put("global_step1001/zero/w/fp32.pt", PICKLE), "label-step", "the folder global_step1001 says 1001"),
+    "states-gone": (put("optimizer.safetensors", tensors(m=[0.5])), "no-states", "without optimizer states: step0"),
+    "header": (put("more.safetensors", b"\xff" * 64), "safetensors", "a header of"),
+}
+
+
+@pytest.mark.parametrize("fault", sorted(FAULTS))
+def test_every_planted_fault_is_found_and_named(hub: Served, fault: str):
+    plant, rule, words = FAULTS[fault]
+    revisions = {name: dict(files) for name, files in clean().items()}
+    plant(revisions)
+    found = findings(hub, f"a/{fault}", revisions)
+    assert rule in found, found
+    assert words in found[rule]
+
+
+def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
+    repo = serve(hub, "a/mirrored", clean())
+    with running_hub(tmp_path / "mirror") as other:
+        changed = {name: dict(files) for name, files in clean().items()}
+        changed["step1000"]["config.json"] = b"{}"
+        del changed["step0"]["LICENSE"]
+        serve(other, "a/mirrored", changed)
+        one, two = look(Hub(hub.url, None), repo), look(Hub(other.url, None), repo)
+        assert list(compare(one, one, "itself")) == []
+        rows = {f"{each.where} {each.what}" for each in compare(one, two, "there")}
+        assert rows == {"step1000 there: changed config.json", "step0 there: missing LICENSE"}
+
+
+def test_deep_finds_what_only_bytes_tell(hub: Served):
+    revisions = {name: dict(files) for name, files in clean().items()}
+    revisions["step1000"]["model.safetensors"] = tensors(w=[float("nan")] * 64)
+    survey = look(Hub(hub.url, None), serve(hub, "a/deep", revisions))
+    assert audit(survey).findings == ()
+    assert [(each.id, each.where) for each in contents(survey, lambda _: None)] == [("not-finite", "step1000:model.safetensors")]
+
+
+def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Served, small: Path, tmp_path: Path):
+    import shutil
+
+    from tests.unit.release.kit import go, start_git
+    from yulan.release.audit.run import states_of
+    from yulan.release.trust import new_key
+
+    layout = Layout(root=tmp_path / "clone", recipe="tiny")
+    shutil.copytree(small, layout.stage("bundle").data)
+    start_git(layout.root)
+    new_key(tmp_path / "key")
+    with running_hub(tmp_path / "hub") as served:
+        go(layout, served, key=tmp_path / "key")
+        asked = Hub(served.url, None)
+        survey = look(asked, Repo(id=NAME, part="model"))
+        beside = states_of(asked, survey.repo)
+        assert beside is not None
+        found = audit(survey, beside)
+        assert [each for each in found.findings if each.severity == "error"] == []
+        assert "cast-unchecked" not in {each.id for each in found.findings}
+        assert audit(beside).layouts == ("unknown", "yulan")
+        # Another checkpoint's master under this label.
+        names = [seen.name for seen in beside.revisions if seen.name.startswith("phase-")]
+        swapped = {names[0]: names[1], names[1]: names[0]}
+        by_name = {seen.name: seen for seen in beside.revisions}
+        wrong = tuple(
+            Seen(
+                name=seen.name,
+                commit=by_name[swapped.get(seen.name, seen.name)].commit,
+                files=by_name[swapped.get(seen.name, seen.name)].files,
+            )
+            for seen in beside.revisions
+        )
+        crossed = Survey(repo=beside.repo, revisions=wrong, tags={}, hub=asked)
+        assert "cast" in {each.id for each in audit(survey, crossed).findings}
+        assert "label-step" in {each.id for each in audit(crossed).findings}
+
+
+def test_a_hundred_and_fifty_revisions_take_one_request_each_and_few_more(hub: Served, monkeypatch: pytest.MonkeyPatch):
+    revisions = {f"step{n}": step(n) | {"README.md": CARD, "LICENSE": b"MIT\n"} for n in range(30)}
+    repo = serve(hub, "a/many", {"main": revisions["step29"], **revisions})
+    asked = Hub(hub.url, hub.token)
+    count = [0]
+    for name in ("tree", "refs", "read", "part"):
+        before = getattr(asked, name)
+
+        def counted(*words: object, _before: Callable[..., object] = before, **more: object) -> object:
+            count[0] += 1
+            return _before(*words, **more)
+
+        monkeypatch.setattr(asked, name, counted)
+    audit(look(asked, repo))
+    # One of the refs, one for each commit, five small texts, and eight heads of large files.
+    assert count[0] <= 1 + 31 + 5 + 8
+
+
+def test_the_command_prints_a_table_and_its_exit_code_tells(hub: Served, tmp_path: Path):
+    serve(hub, "a/told", clean() | {"step3": step(2000)})
+    done = CliRunner().invoke(main, ["audit", "hf://a/told", "--from", hub.url])
+    assert done.exit_code == 5
+    assert "equals-main" in done.output
+    assert "5 revisions (transformers)" in done.output
+    done = CliRunner().invoke(main, ["audit", "hf://a/clean", "--from", hub.url, "--json", "--deep"])
+    assert done.exit_code == 0
+    assert json.loads(done.stdout)["revisions"] == 4
+    with pytest.raises(HubError, match="no such repository"):
+        look(Hub(hub.url, None), Repo(id="a/nobody", part="model"))
+
+
+@pytest.mark.parametrize("text", ["a/b", "hf://a", "hf://a/../b", "hf://--flag/x", "hf://a/b@../c", "hf://datasets/a"])
+def test_what_is_no_repository_is_refused(text: str):
+    with pytest.raises(StateError, match="not an address of a repository"):
+        any_repo(text)
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("checkpoints.csv", b"\xff\xfe\0"),
+        ("evidence.json", b"[" * 5000),
+        ("trainer_state.json", b"[1, 2"),
+        ("config.json", b"\xff"),
+        ("model.safetensors.index.json", b'{"weight_map": 3}'),
+        ("manifest.json", b'{"files": [{"path": 3}]}'),
+    ],
+)
+def test_broken_files_of_strangers_are_findings_or_nothing_never_a_crash(hub: Served, path: str, data: bytes):
+    revisions = {name: dict(files) for name, files in clean().items()}
+    revisions["main"] |= {path: data, "card.json": b"{}"}
+    assert isinstance(findings(hub, f"b/broken-{path.replace('.', '-')}", revisions), dict)
