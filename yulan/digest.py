@@ -31,6 +31,12 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def md5_of_file(path: Path) -> str:
+    """The name that DVC gives a file's bytes; not for security."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
 def of_text(text: str) -> str:
     """Document id of kind `text`: nothing is changed but line ends, which become \\n."""
     return of_bytes(text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "surrogatepass"))

@@ -24,6 +24,7 @@ CLASSES = {
     "families": "yulan.data.synthesize:Families",
     "index": "yulan.data.index.header:Header",
     "keys": "yulan.release.trust:Keys",
+    "lineage": "yulan.release.lineage.told:Lineage",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",
     "own": "yulan.data.own.write:Own",

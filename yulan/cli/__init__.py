@@ -19,6 +19,7 @@ VERBS = {
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
     "key": ("key", "Make a key that releases are signed with."),
+    "lineage": ("lineage", "Say what something was made from, and what was made from it."),
     "lint": ("lint", "Say what is wrong or odd in a recipe's mixes."),
     "plan": ("plan", "Say what a recipe costs: tokens, steps, FLOPs, memory, disk, time."),
     "publish": ("publish", "Publish a judged bundle to a hub."),

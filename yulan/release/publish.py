@@ -1,13 +1,17 @@
 """A release onto a hub: data, states, then the model, whose tag comes last of all."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from yulan import digest, files, manifest
 from yulan.errors import HubError
 from yulan.layout import MANIFEST, Layout
+from yulan.recipe.sources import load_sources
 from yulan.release import publication
 from yulan.release.hub import Hub
+from yulan.release.lineage.statement import STATEMENT, statement
 from yulan.release.names import PARTS, Part, Repo, repo
 from yulan.release.publication import Branch, Publication, Published
 from yulan.release.ready import Ready
@@ -15,6 +19,7 @@ from yulan.release.release import Release, Revision, everything
 from yulan.release.signer import Signer
 from yulan.release.transaction import Put, Say, put
 from yulan.release.verdict import VERDICT
+from yulan.schema import load_json
 
 LAST = "final"
 """Set after every other tag of a repository."""
@@ -113,6 +118,7 @@ def gather(ready: Ready, layout: Layout, commit: str) -> Path:
             record = layout.record(manifest.read(path).digest)
             if record.exists():
                 files.copy(record, made / record.name)
+        files.write_json(made / STATEMENT, _statement(ready, layout, commit, made))
         listed = manifest.Manifest(
             format=manifest.FORMAT,
             stage="records",
@@ -125,3 +131,18 @@ def gather(ready: Ready, layout: Layout, commit: str) -> Path:
         )
         manifest.write(made / MANIFEST, listed)
     return folder
+
+
+def _statement(ready: Ready, layout: Layout, commit: str, records: Path) -> dict[str, Any]:
+    """Built from the records that were gathered, so that a rerun says the same."""
+    told = [load_json(path) for path in sorted(records.glob("*.json")) if path.stem.isalnum() and len(path.stem) == 64]
+    ends = [datetime.fromisoformat(each["started"]) + timedelta(seconds=each["seconds"]) for each in told]
+    sources = layout.recipe_folder / "sources.yaml"
+    return statement(
+        ready.release,
+        commit=commit,
+        lock=digest.of_file(layout.root / "dvc.lock"),
+        packages=load_sources(sources).packages if sources.is_file() else {},
+        started=min((each["started"] for each in told), default=None),
+        finished=max(ends).isoformat(timespec="seconds") if ends else None,
+    )
