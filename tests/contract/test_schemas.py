@@ -47,6 +47,7 @@ CLASSES = {
     "study": "yulan.study.result:Results",
     "tensors": "yulan.train.checkpoint.state:TensorTable",
     "verdict": "yulan.release.verdict:Verdict",
+    "withdrawal": "yulan.release.withdrawal:Withdrawal",
     "watched": "yulan.train.checkpoint.state:Watched",
 }
 ROWS = {"metrics", "replay", "watch", "trial", "annealed"}

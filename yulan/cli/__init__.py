@@ -16,6 +16,7 @@ VERBS = {
     "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "data": ("data", "Ask what a model was trained on, and when; fetch published token files."),
+    "erratum": ("erratum", "Add a dated correction to a published card."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
     "key": ("key", "Make a key that releases are signed with."),
@@ -30,6 +31,7 @@ VERBS = {
     "track": ("track", "Look at training runs, or rebuild their store."),
     "use": ("use", "Choose the recipe and profile that dvc works on."),
     "verify": ("verify", "Check every byte of a folder against its manifest and signature."),
+    "withdraw": ("withdraw", "Say of a published revision that it should not be used, and why."),
 }
 
 

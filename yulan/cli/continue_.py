@@ -36,6 +36,7 @@ Look = Callable[[], None]
     help="Folder to make; without it one below runs/, or the phase's name here.",
 )
 @click.option("--fresh-optimizer", is_flag=True, help="Begin with zero moments; it goes on the record.")
+@click.option("--force", is_flag=True, help="Go on from it although it was withdrawn.")
 def continue_(
     folder: Path,
     phase: str | None,
@@ -48,8 +49,13 @@ def continue_(
     steps: int | None,
     into: Path | None,
     fresh_optimizer: bool,
+    force: bool,
 ) -> None:
     """Train on from the checkpoint in FOLDER, at any number of ranks. Stopped, the same command goes on."""
+    from yulan.release.withdrawal import require_standing, standing_in
+
+    if not force:
+        require_standing(standing_in(folder), folder)
     if phase is not None and phase_file is None:
         if data or licence or tokenizer:
             raise click.UsageError("--data, --licence and --tokenizer belong to --phase-file.")

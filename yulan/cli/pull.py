@@ -20,6 +20,7 @@ import click
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The publisher's public key, or keys.json: demand its signature before anything is fetched.",
 )
+@click.option("--force", is_flag=True, help="Fetch it although it was withdrawn.")
 @click.option(
     "--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Holds a token, for private ones."
 )
@@ -29,6 +30,7 @@ def pull(
     into: Path | None,
     only: Literal["weights", "optimizer", "data", "card"] | None,
     key: Path | None,
+    force: bool,
     token_file: Path | None,
 ) -> None:
     """Fetch a revision, checking every byte on its way. Interrupted, the same command goes on where it stopped."""
@@ -42,6 +44,6 @@ def pull(
     trust = load_trust(key) if key else None
     token = token_for(token_file.read_text().strip() if token_file else None)
     folder = into or Path(f"{parsed.repo.id.partition('/')[2]}-{parsed.revision.replace('/', '-')}")
-    done = run(Hub(endpoint, token), parsed, folder, only, lambda line: click.echo(line, err=True), trust)
+    done = run(Hub(endpoint, token), parsed, folder, only, lambda line: click.echo(line, err=True), trust, force)
     signed = f"; signed as {done.signed.subject}" if done.signed else ""
     click.echo(f"{folder}: {done.checked.files} files, all match{signed}; {done.fetched:,} bytes came over the wire")

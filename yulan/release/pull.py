@@ -11,12 +11,14 @@ from yulan.errors import HubError, IntegrityError, StateError
 from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
 from yulan.release.bring import bring
-from yulan.release.folder import ALIEN, CARD, CARD_SIGNATURE, RECORDS, SIGNATURE, Checked, check, expected
+from yulan.release.folder import ALIEN, CARD, CARD_SIGNATURE, RECORDS, SIGNATURE, WITHDRAWN, Checked, check, expected
 from yulan.release.hub import Hub, Remote
 from yulan.release.names import MAIN, Address, Part, Repo, step_of
 from yulan.release.sign import Signed, require_signed
 from yulan.release.transaction import Say
 from yulan.release.trust import Trust
+from yulan.release.withdrawal import Withdrawal, read_withdrawal, require_standing
+from yulan.schema import load_json
 
 Only = Literal["weights", "optimizer", "data", "card"]
 PART_OF: dict[str, Part] = {"weights": "model", "optimizer": "states", "data": "data"}
@@ -51,19 +53,24 @@ class Offer:
         return sum(file.size for file in self.files.values())
 
 
-def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say, trust: Trust | None = None) -> Pulled:
+def pull(
+    hub: Hub, address: Address, into: Path, only: Only | None, say: Say, trust: Trust | None = None, force: bool = False
+) -> Pulled:
     """Download, check each byte against the revision's lists on its way, then give the folder its name.
 
-    With `trust`, the lists are held against the revision's signature before anything else is fetched.
+    With `trust`, the lists are held against the revision's signature before anything else is fetched. A withdrawn
+    revision is fetched with `force` only.
 
     Raises: IntegrityError: the signature does not hold; HubError: the hub refuses, or has other bytes than listed;
-    StateError: something else stands at `into`; ResourceError: it does not fit on the disk.
+    StateError: it was withdrawn, or something else stands at `into`; ResourceError: it does not fit on the disk.
     """
     address, pin = redirect(hub, address, only)
     found = offer(hub, address, card=only == "card")
     if pin is not None and found.lists[MANIFEST].digest != pin:
         raise HubError("is not the revision that the model pins", where=address, cure="Do not use it; ask its publisher")
     signed = _signed(found, address, trust) if trust is not None else None
+    if WITHDRAWN in found.files and not force:
+        require_standing(_withdrawal(hub, found, address), address)
     if into.exists() or into.is_symlink():
         return Pulled(checked=_already(into, found), fetched=0, signed=signed)
     partial = into.with_name(into.name + files.PARTIAL)
@@ -81,6 +88,14 @@ def pull(hub: Hub, address: Address, into: Path, only: Only | None, say: Say, tr
         if checked.differences:
             raise IntegrityError("changed while it was fetched", where=folder, cure="Pull it again", evidence=checked.differences)
     return Pulled(checked=checked, fetched=fetched, signed=signed)
+
+
+def _withdrawal(hub: Hub, found: Offer, address: Address) -> Withdrawal:
+    raw = _small(hub, found.repo, found.commit, WITHDRAWN, found.files[WITHDRAWN].size)
+    if digest.of_bytes(raw) != found.files[WITHDRAWN].sha256:
+        raise HubError(f"{WITHDRAWN} has other bytes than listed", where=address, cure="Do not use it; ask its publisher")
+    with tempfile.TemporaryDirectory() as folder:
+        return read_withdrawal(load_json(files.write_bytes(Path(folder) / WITHDRAWN, raw)), address)
 
 
 def _signed(found: Offer, address: Address, trust: Trust) -> Signed:

@@ -1,6 +1,6 @@
 """OpenSSF model signatures: one over a revision's content, one over its card, so that a withdrawal can edit the card.
 
-`model.sig` covers every file but README.md, checkpoints.csv, their list and `.gitattributes`; `card.sig` covers those. Both
+`card.sig` covers README.md, checkpoints.csv, withdrawn.json and their list; `model.sig` every other file but `.gitattributes`. Both
 name in their own payload what they leave out, and are what the stock `model_signing verify key` reads. Files are not hashed
 again: their digests are those of the lists, which are checked against the bytes elsewhere.
 """
@@ -70,13 +70,15 @@ def split(digests: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {name: part for name, part in {SIGNATURE: content, CARD_SIGNATURE: card}.items() if part}
 
 
-def sign(subject: str, digests: Mapping[str, str], key: Path, into: Path) -> dict[str, Path]:
-    """Write a revision's signatures below `into`.
+def sign(subject: str, digests: Mapping[str, str], key: Path, into: Path, *, only: str | None = None) -> dict[str, Path]:
+    """Write a revision's signatures, or one of them, below `into`.
 
     Raises: StateError: the key cannot be read, or is of another kind.
     """
     made = {}
     for name, part in split(digests).items():
+        if only not in {None, name}:
+            continue
         left_out = (*NEVER, *sorted({other.split("/")[0] for other in digests if other not in part} - {*NEVER}))
         made[name] = into / name
         _write(_Told(subject=subject, digests=part, ignored=left_out), key, made[name])

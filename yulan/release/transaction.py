@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from yulan.errors import HubError
-from yulan.release.folder import ALIEN
+from yulan.release.folder import ALIEN, WITHDRAWN
 from yulan.release.hub import Hub, Remote, StaleHead
 from yulan.release.names import Repo
 from yulan.release.release import Revision
@@ -34,6 +34,9 @@ def put(hub: Hub, repo: Repo, revision: Revision, branches: Mapping[str, str], s
         hub.branch(repo, revision.name)
         head = hub.commit_of(repo, revision.name)
     tree = hub.tree(repo, head)
+    if WITHDRAWN in tree and WITHDRAWN not in revision.files:
+        cure = "Publish under another revision; a withdrawal is not undone by publishing again"
+        raise HubError("was withdrawn", where=f"{repo}@{revision.name}", cure=cure)
     absent = {
         name for name, file in revision.files.items() if name not in tree or not tree[name].holds(file, revision.paths[name])
     }
