@@ -177,7 +177,10 @@ def test_a_release_goes_out_and_comes_back(built: Clone, tmp_path: Path):
         own = tmp_path / "own"
         text = write_own_text(tmp_path)
         words = ["--phase-file", str(tmp_path / "mine.yaml"), "--data", str(text), "--profile", "cpu-1", "--into", str(own)]
-        stranger.yulan("continue", str(states), *words)
+        # By the model's name and in one step: its pinned states are pulled first.
+        address = [f"hf://{repo}@{revision}", "--from", url, "--key", f"{key}.pub"]
+        stranger.yulan("continue", *address, *words)
+        assert "signed as" in stranger.yulan("verify", f"YuLan-Nano-states-{revision}", "--key", f"{key}.pub").stdout
         assert json.loads((own / "continued.json").read_text())["recipe"] == "tiny-mine"
         assert "all match" in stranger.yulan("verify", str(own / "checkpoints" / "step-000028")).stdout
 

@@ -13,7 +13,7 @@ Look = Callable[[], None]
 
 
 @click.command("continue")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("where", metavar="FOLDER|hf://OWNER/NAME@REVISION")
 @click.option("--phase", help="Phase of the clone's recipe to train, on the clone's own mix.")
 @click.option(
     "--phase-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own phase; needs --data, no clone."
@@ -37,8 +37,12 @@ Look = Callable[[], None]
 )
 @click.option("--fresh-optimizer", is_flag=True, help="Begin with zero moments; it goes on the record.")
 @click.option("--force", is_flag=True, help="Go on from it although it was withdrawn.")
+@click.option("--from", "endpoint", metavar="URL", help="Of an address: another hub than the public one.")
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of an address: the publisher's public key."
+)
 def continue_(
-    folder: Path,
+    where: str,
     phase: str | None,
     phase_file: Path | None,
     data: tuple[str, ...],
@@ -50,8 +54,16 @@ def continue_(
     into: Path | None,
     fresh_optimizer: bool,
     force: bool,
+    endpoint: str | None,
+    key: Path | None,
 ) -> None:
-    """Train on from the checkpoint in FOLDER, at any number of ranks. Stopped, the same command goes on."""
+    """Train on from the checkpoint in FOLDER, at any number of ranks. Stopped, the same command goes on.
+
+    An address is pulled first, its states alone, into NAME-states-REVISION here.
+    """
+    folder = _brought(where, endpoint, key, force) if where.startswith("hf://") else Path(where)
+    if not folder.is_dir():
+        raise click.UsageError(f"{where!r} is no folder; an address begins with hf://")
     from yulan.release.withdrawal import require_standing, standing_in
 
     if not force:
@@ -67,6 +79,21 @@ def continue_(
     else:
         raise click.UsageError("Give --phase, a phase of the clone's recipe, or --phase-file, one of your own.")
     click.echo(f"{done.kept[-1]}: step {done.state.global_step}, trajectory {done.state.trajectory}")
+
+
+def _brought(where: str, endpoint: str | None, key: Path | None, force: bool) -> Path:
+    """Pull the states that an address names; what is there already, whole, is not fetched again."""
+    from yulan.release.names import parse, repo
+
+    address = parse(where)
+    from yulan.release.hub import Hub, token_for
+    from yulan.release.pull import pull
+    from yulan.release.trust import load_trust
+
+    into = Path(f"{repo(address.name, 'states').id.partition('/')[2]}-{address.revision.replace('/', '-')}")
+    trust = load_trust(key) if key else None
+    pull(Hub(endpoint, token_for(None)), address, into, "optimizer", lambda line: click.echo(line, err=True), trust, force)
+    return into
 
 
 def _with_clone(

@@ -56,3 +56,9 @@ def test_a_column_is_a_sources_own_or_that_of_all():
     assert _columns(["body", "wiki=abstract"], ["notes", "wiki"]) == {"notes": "body", "wiki": "abstract"}
     with pytest.raises(click.UsageError, match="--text-column names body and content for all sources"):
         _columns(["body", "content"], ["notes"])
+
+
+def test_what_is_neither_a_folder_nor_an_address_is_refused():
+    done = CliRunner().invoke(main, ["continue", "nowhere", "--phase", "phase-01"])
+    assert done.exit_code == 2
+    assert "'nowhere' is no folder; an address begins with hf://" in done.output
