@@ -7,6 +7,7 @@ from pipelines.stage import Stage, commit_of, run
 from yulan import files
 from yulan.errors import StateError
 from yulan.recipe import INIT
+from yulan.train.checkpoint.rebalance import stated
 from yulan.train.checkpoint.scan import newest
 from yulan.train.launch.job import CHECKPOINTS, training_keys
 from yulan.train.log import METRICS
@@ -60,7 +61,7 @@ def _last(checkpoints: Path) -> Path:
 
 
 def summary(stage: Stage, outcome: Outcome) -> dict[str, Any]:
-    """Figures of the phase; losses are in nats a token."""
+    """Figures of the phase; losses are in nats a token, `rebalanced` is the number of alphas that its begin moved."""
     phase, state = stage.recipe.phase(stage.phase or ""), outcome.state
     losses = [row["loss"] for row in files.complete_rows(outcome.folder / METRICS) if not row["skipped"]]
     tail = losses[-max(1, len(losses) // 10) :]
@@ -77,6 +78,7 @@ def summary(stage: Stage, outcome: Outcome) -> dict[str, Any]:
         "loss_last_tenth": last,
         "skipped": sum(1 for step in state.skipped if step > state.global_step - phase.steps),
         "rollbacks": state.watched.rollbacks,
+        "rebalanced": None if (moved := stated(outcome.kept[0])) is None else len(moved),
         "trajectory": state.trajectory,
     }
 

@@ -205,6 +205,7 @@ def write_own_text(folder: Path) -> Path:
         "batch": 4,
         "grid": 4,
         "checkpoints": {"every": 4, "keep": 1},
+        "rebalance": False,
         "mix": {"total": 1, "sources": {"notes": {"weight": 1, "repeats": 9}}},
     }
     (folder / "mine.yaml").write_text(yaml.safe_dump(phase))

@@ -138,7 +138,7 @@ def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -
     phases = []
     for name, phase in recipe.phases.items():
         tokens = phase.steps * phase.step_tokens
-        kept = min(phase.checkpoints.keep, -(-phase.steps // phase.checkpoints.every))
+        kept = min(phase.checkpoints.keep, -(-phase.steps // phase.checkpoints.every)) + phase.rebalance
         phases.append(
             PhasePlan(
                 name=name,

@@ -119,6 +119,12 @@ class Recipe:
     def _require_sound_path(self, name: str) -> None:
         where, phase, anneal = f"$.phases.{name}", self.phases[name], self.anneal(name)
         declared = self._declared(name)
+        if phase.rebalance and phase.after == INIT:
+            raise RecipeError(
+                "no alpha has moved before the first step",
+                where=f"{where}.rebalance",
+                cure="Set it to false, or begin after a phase",
+            )
         if (anneal is not None) != (phase.regime == "anneal"):
             raise RecipeError(
                 f"a phase of regime {phase.regime} {'lies in' if anneal else 'has no'} anneal",

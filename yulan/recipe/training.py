@@ -118,6 +118,8 @@ class Phase:
     """The decay that begins in this phase; null in the other phases, also in those a decay runs on into."""
     skip: tuple[Stretch, ...]
     """Steps known beforehand that consume their windows and update nothing, in rising order."""
+    rebalance: bool
+    """Begin in other coordinates than the parent ended in: alphas back near their start, weights and moments carried."""
 
     @property
     def step_tokens(self) -> int:

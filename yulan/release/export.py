@@ -20,7 +20,7 @@ CHECKPOINTS = "checkpoints"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class End:
-    """The last checkpoint of a phase."""
+    """The last checkpoint of a phase, or the re-balanced one that it began with."""
 
     phase: str
     step: int
@@ -47,6 +47,22 @@ def end_of(recipe: Recipe, phase: str, trained: Path) -> End:
     if not steps or steps[-1] != wanted:
         raise DataError(f"{phase} has no checkpoint at step {wanted}", where=trained, cure=f"Train it: dvc repro train@{phase}")
     return End(phase=phase, step=wanted, folder=trained / CHECKPOINTS / f"step-{wanted:06d}", final=phase in recipe.leaves())
+
+
+def begin_of(recipe: Recipe, phase: str, trained: Path) -> End:
+    """The checkpoint that a phase began re-balanced with, in the data folder of its training.
+
+    Raises: DataError: it is not there.
+    """
+    step = recipe.start(phase)
+    folder = trained / CHECKPOINTS / f"step-{step:06d}"
+    if step not in steps_in(trained / CHECKPOINTS):
+        raise DataError(
+            f"{phase} begins re-balanced, and that checkpoint, of step {step}, is not there",
+            where=trained,
+            cure=f"Train it: dvc repro train@{phase}",
+        )
+    return End(phase=phase, step=step, folder=folder, final=False)
 
 
 def export(end: End, recipe: Recipe, tokenizer: Path, into: Path, dtype: str = DTYPE) -> None:

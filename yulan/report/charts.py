@@ -1,29 +1,24 @@
 """The charts: ratios of the mixes, curves of the training, bits per byte. Vega-Lite, by way of altair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
 
 from yulan.recipe import Recipe
+from yulan.report.axes import boundaries, branches, dashes, lane, steps
 from yulan.report.facts import Facts, Point
 from yulan.report.ink import FONT, Ink, colours
+from yulan.report.inside import SEEN, inside, palette
 
 WIDTH, HEIGHT = 760, 290
+COLUMNS = 7
+"""Words in a line of a file's legend."""
 SMOOTHED = 10
 """Steps in the thick line's mean."""
 MOST = 1500
 """Points of a phase that are drawn; the tables have all."""
-TRUNK = "shared"
-
-
-def branches(recipe: Recipe) -> dict[str, str]:
-    """Phase -> what its curve belongs to: `shared` by several finals, or the final it leads to."""
-    leads: dict[str, list[str]] = {}
-    for leaf in recipe.leaves():
-        for phase in recipe.path(leaf):
-            leads.setdefault(phase, []).append(leaf)
-    return {phase: leaves[0] if len(leaves) == 1 else TRUNK for phase, leaves in leads.items()}
 
 
 def thinned(points: Sequence[Point], most: int = MOST) -> list[Point]:
@@ -80,38 +75,31 @@ def gradient_norm(facts: Facts, recipe: Recipe) -> alt.LayerChart:
 
 def scores(facts: Facts, recipe: Recipe) -> alt.LayerChart:
     """Bits per byte of each family where a phase ends; a line leads from its parent."""
-    belongs = branches(recipe)
-    main = recipe.leaves()[0] if recipe.leaves() else ""
     rows = []
     for score in facts.scores:
         start = recipe.start(score.phase)
-        about = {
-            "family": score.family,
-            "phase": score.phase,
-            "path": "main" if belongs[score.phase] in (TRUNK, main) else "variant",
-        }
+        about = {"family": score.family, "phase": score.phase, "path": lane(recipe, score.phase)}
         rows.append(about | {"step": start, "bits": score.before, "ends": False})
         rows.append(about | {"step": start + recipe.phase(score.phase).steps, "bits": score.after, "ends": True})
     base = alt.Chart(alt.Data(values=rows)).encode(
-        x=_steps(recipe),
+        x=steps(recipe),
         y=alt.Y("bits:Q", title="bits per byte, held-out text", scale=alt.Scale(zero=False, nice=True)),
         color=_family(facts),
         detail="phase:N",
     )
-    lines = base.mark_line(strokeWidth=2.2).encode(
-        strokeDash=alt.StrokeDash("path:N", legend=None, scale=alt.Scale(domain=["main", "variant"], range=[[1, 0], [5, 4]]))
-    )
+    lines = base.mark_line(strokeWidth=2.2).encode(strokeDash=dashes())
     dots = base.transform_filter("datum.ends").mark_point(filled=True, size=52, opacity=1)
     dots = dots.encode(tooltip=["family:N", "phase:N", alt.Tooltip("bits:Q", format=".3f")])
-    return alt.layer(*_boundaries(recipe), lines, dots)
+    return alt.layer(*boundaries(recipe), lines, dots)
 
 
-DRAWN = {
+DRAWN: Mapping[str, Callable[[Facts, Recipe], alt.LayerChart]] = {
     "mixes": lambda facts, _: mixes(facts),
     "loss": loss,
     "learning-rate": learning_rate,
     "gradient-norm": gradient_norm,
     "bits-per-byte": scores,
+    **{name: partial(inside, name) for name in SEEN},
 }
 
 
@@ -145,10 +133,10 @@ def _curve(
     zero = False if scale == "linear" else alt.Undefined
     axis = alt.Axis(tickCount=6, values=ticks, format="~g", labelOverlap=scale == "linear")
     y = alt.Y("value:Q", title=title, scale=alt.Scale(zero=zero, type=scale), axis=axis)
-    base = alt.Chart(alt.Data(values=rows)).encode(x=_steps(recipe), color=colour, detail="phase:N")
+    base = alt.Chart(alt.Data(values=rows)).encode(x=steps(recipe), color=colour, detail="phase:N")
     tooltip = ["phase:N", "step:Q", alt.Tooltip("value:Q", title=field, format=".4g")]
     thin = base.transform_filter("datum.draw").mark_line(strokeWidth=0.8 if smooth else 2.2, opacity=0.45 if smooth else 1.0)
-    layers = [*_boundaries(recipe), thin.encode(y=y, tooltip=tooltip)]
+    layers = [*boundaries(recipe), thin.encode(y=y, tooltip=tooltip)]
     if smooth:
         mean = base.transform_window(mean="mean(value)", frame=[1 - SMOOTHED, 0], groupby=["phase"]).transform_filter(
             "datum.draw"
@@ -157,28 +145,10 @@ def _curve(
     return alt.layer(*layers)
 
 
-def _steps(recipe: Recipe) -> alt.X:
-    end = max(recipe.start(name) + phase.steps for name, phase in recipe.phases.items())
-    return alt.X(
-        "step:Q", title="global step", scale=alt.Scale(domain=[0, end], nice=False), axis=alt.Axis(grid=False, tickCount=8)
-    )
-
-
-def _boundaries(recipe: Recipe) -> list[alt.Chart]:
-    """A rule where phases begin, with the first one's name above while there is room; a legend names the forks."""
-    starts: dict[int, list[str]] = {}
-    for name in recipe.phases:
-        starts.setdefault(recipe.start(name), []).append(name)
-    room = len(starts) <= 6
-    rows = [{"start": step, "name": names[0] if room else ""} for step, names in sorted(starts.items())]
-    base = alt.Chart(alt.Data(values=rows)).encode(x="start:Q")
-    rules = base.mark_rule(strokeDash=[2, 3], strokeWidth=1)
-    names = base.mark_text(align="left", baseline="bottom", dx=3, dy=-3, fontSize=11).encode(y=alt.value(0), text="name:N")
-    return [rules, names]
-
-
 def legend(name: str, facts: Facts, recipe: Recipe) -> dict[str, str]:
     """Colour of each word of a chart's legend; the page writes it, since a long one does not wrap inside a chart."""
+    if name in SEEN:
+        return palette(name, facts)
     return colours(facts.families) if name in ("mixes", "bits-per-byte") else _paths(recipe)
 
 
@@ -212,6 +182,7 @@ def finished(chart: alt.LayerChart, ink: Ink, *, page: bool = False) -> dict[str
             "offset": 22,
             "symbolOpacity": 1,
             "symbolStrokeWidth": 2.5,
+            "columns": COLUMNS,
             "disable": page,
         },
         view={"stroke": None},

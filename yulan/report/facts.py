@@ -1,13 +1,16 @@
 """The numbers behind the pictures, as small CSV tables that `dvc plots` and people read too."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from yulan import files
 from yulan.errors import DataError
+
+What = Literal["hidden_rms", "score_max", "grad_norm", "update_ratio"]
+"""As `watch.jsonl` calls it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,28 @@ class Point:
     lr: float
     grad_norm: float
     """Before clipping."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """One number that was seen inside the model after a step."""
+
+    phase: str
+    step: int
+    """Global, along the path."""
+    what: What
+    place: str
+    """`layer 03`, `last norm`; or a group of weights, `q_proj`."""
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """A step that updated nothing, since its loss or gradient was not finite or stood out."""
+
+    phase: str
+    step: int
+    why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,13 +117,15 @@ class Sample:
     text: str
 
 
-Row = TypeVar("Row", Share, Point, Score, Answer, Count, Drop, Sample)
+Row = TypeVar("Row", Share, Point, Look, Refusal, Score, Answer, Count, Drop, Sample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
     mixes: tuple[Share, ...]
     curves: tuple[Point, ...]
+    looks: tuple[Look, ...]
+    refused: tuple[Refusal, ...]
     scores: tuple[Score, ...]
     positions: tuple[Score, ...]
     """Of parts of the context instead of families."""
@@ -125,6 +152,8 @@ class Facts:
 KINDS: dict[str, type] = {
     "mixes": Share,
     "curves": Point,
+    "looks": Look,
+    "refused": Refusal,
     "scores": Score,
     "positions": Score,
     "answers": Answer,
@@ -156,13 +185,21 @@ def _write(path: Path, kind: type, rows: Iterable[Row]) -> None:
 
 
 def _read(path: Path, kind: type[Row]) -> Sequence[Row]:
-    types = get_type_hints(kind)
+    types = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [kind(**{name: types[name](text) for name, text in row.items()}) for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         what = f"not a table of {kind.__name__} rows ({error.__class__.__name__})"
         raise DataError(what, where=path, cure="Build it again with: dvc repro figures") from None
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """What makes a field's value of its text; a word of a Literal is one of them."""
+    if get_origin(hint) is not Literal:
+        made: Callable[[str], Any] = hint
+        return made
+    return lambda text: get_args(hint)[get_args(hint).index(text)]
 
 
 def in_words(number: float, unit: str = "") -> str:

@@ -10,8 +10,9 @@ from yulan.recipe import Recipe
 from yulan.report import charts, flow
 from yulan.report.facts import Facts, write_facts
 from yulan.report.ink import FILE
+from yulan.report.inside import SEEN
 
-PICTURES = ("mixes", "flow", "loss", "learning-rate", "gradient-norm", "bits-per-byte")
+PICTURES = ("mixes", "flow", "loss", "learning-rate", "gradient-norm", "bits-per-byte", *SEEN)
 SCALE = 2.0
 """Pixels of a PNG for one of the SVG."""
 

@@ -16,10 +16,12 @@ from yulan.data.synthesize import Families
 from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Facts, Point, Sample, Score, Share
+from yulan.report.facts import Answer, Count, Drop, Facts, Look, Point, Refusal, Sample, Score, Share, What
 from yulan.schema import check, load_json, structure
 
-METRICS, EVALUATION = "metrics.jsonl", "evaluation.json"
+METRICS, WATCH, EVALUATION = "metrics.jsonl", "watch.jsonl", "evaluation.json"
+LOOKS = 60
+"""Of a phase, at most: a real one has hundreds of a hundred numbers each."""
 TEXT = ("raw", "clean", "dedup", "decontaminated")
 
 
@@ -38,7 +40,7 @@ READ = {
     "synthesize": Read(phases=False, files=None),
     "shards": Read(phases=False, files=(INDEX,)),
     "mix": Read(phases=True, files=(HEADER,)),
-    "train": Read(phases=True, files=(METRICS,)),
+    "train": Read(phases=True, files=(METRICS, WATCH)),
     "evaluate": Read(phases=True, files=None),
 }
 
@@ -59,6 +61,8 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
     return Facts(
         mixes=tuple(row for phase, folder in of_phases("mix") for row in _shares(phase, folder, families)),
         curves=tuple(row for phase, folder in of_phases("train") for row in _points(phase, folder)),
+        looks=tuple(row for phase, folder in of_phases("train") for row in _looks(phase, folder)),
+        refused=tuple(row for phase, folder in of_phases("train") for row in _refused(phase, folder)),
         scores=tuple(row for phase, result in results.items() for row in _scores(phase, result["held_out"])),
         positions=tuple(row for phase, result in results.items() for row in _scores(phase, result["by_position"])),
         answers=tuple(row for phase, result in results.items() for row in _answers(phase, result)),
@@ -97,6 +101,32 @@ def _points(phase: str, folder: Path) -> Iterator[Point]:
         if not row["skipped"]:
             known = {key: row[key] for key in ("step", "tokens", "loss", "lr", "grad_norm")}
             yield Point(phase=phase, **known)
+
+
+def _refused(phase: str, folder: Path) -> Iterator[Refusal]:
+    for row in files.complete_rows(folder / METRICS):
+        if row["skipped"] and row["why"] != "told":
+            yield Refusal(phase=phase, step=row["step"], why=row["why"])
+
+
+def _looks(phase: str, folder: Path) -> Iterator[Look]:
+    """At most LOOKS of a phase, evenly spaced, its last one among them. What is not finite has no number."""
+    rows = files.complete_rows(folder / WATCH)
+    every = -(-len(rows) // LOOKS)
+    for number, row in enumerate(rows, 1):
+        check(row, "watch", f"{folder / WATCH}:{number}", DataError)
+        if (len(rows) - number) % every:
+            continue
+        ends = [f"layer {index:02}" for index in range(len(row["score_max"]))]
+        seen: list[tuple[What, str, float | None]] = [
+            *(("hidden_rms", place, value) for place, value in zip([*ends, "last norm"], row["hidden_rms"], strict=False)),
+            *(("score_max", place, value) for place, value in zip(ends, row["score_max"], strict=True)),
+        ]
+        for group, told in (row["groups"] or {}).items():
+            seen += [("grad_norm", group, told["grad_norm"]), ("update_ratio", group, told["update_ratio"])]
+        for what, place, value in seen:
+            if value is not None:
+                yield Look(phase=phase, step=row["step"], what=what, place=place, value=value)
 
 
 def _evaluation(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from yulan.manifest import Manifest
 from yulan.recipe import Book
-from yulan.report.facts import Facts, in_words
+from yulan.report.facts import Facts, What, in_words
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,7 +26,7 @@ def phases(book: Book, facts: Facts) -> Table:
         rows.append(
             (
                 name,
-                phase.after,
+                f"{phase.after}, re-balanced" if phase.rebalance else phase.after,
                 phase.regime,
                 f"{start:,}–{start + phase.steps:,}",
                 f"{phase.steps * phase.step_tokens:,}",
@@ -47,6 +48,34 @@ def mixes(_: Book, facts: Facts) -> Table:
     rows = [(family[s], s, *(f"{tokens[s, p]:,}" if (s, p) in tokens else "–" for p in facts.phases)) for s in order]
     total = ("", "all", *(f"{sum(n for (_, q), n in tokens.items() if q == p):,}" for p in facts.phases))
     return Table(head=("family", "source", *facts.phases), rows=(*rows, total), texts=2)
+
+
+def inside(_: Book, facts: Facts) -> Table:
+    """What was seen inside the model at the last look of each phase, and the largest of all looks that `looks.csv` has."""
+    rows = []
+    for phase in facts.phases:
+        seen = {what: [look for look in facts.looks if (look.phase, look.what) == (phase, what)] for what in get_args(What)}
+        last = max((look.step for look in facts.looks if look.phase == phase), default=None)
+        stream = [look.value for look in seen["hidden_rms"] if look.step == last]
+        scores, ratios = ([look.value for look in seen[what]] for what in ("score_max", "update_ratio"))
+        rows.append(
+            (
+                phase,
+                "–" if last is None else f"{last:,}",
+                f"{stream[0]:.2f} → {stream[-1]:.2f}" if stream else "–",
+                f"{max(scores):.1f}" if scores else "–",
+                f"{max(ratios):.2g}" if ratios else "–",
+                f"{sum(refusal.phase == phase for refusal in facts.refused):,}",
+            )
+        )
+    head = ("phase", "last look", "stream RMS, first → last norm", "largest score", "largest update / weights", "refused steps")
+    return Table(head=head, rows=tuple(rows))
+
+
+def refused(_: Book, facts: Facts) -> Table:
+    """Steps that updated nothing."""
+    rows = tuple((row.phase, row.why, f"{row.step:,}") for row in facts.refused)
+    return Table(head=("phase", "why", "step"), rows=rows, texts=2)
 
 
 def scores(book: Book, facts: Facts) -> Table:
@@ -138,6 +167,8 @@ def drops(_: Book, facts: Facts) -> Table:
 BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "phases": phases,
     "mixes": mixes,
+    "inside": inside,
+    "refused": refused,
     "scores": scores,
     "positions": positions,
     "answers": answers,

@@ -3,19 +3,21 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yulan import digest, files
+from yulan import digest, files, manifest
 from yulan.data.order import order_key
 from yulan.errors import StateError, TrainError
+from yulan.layout import MANIFEST
 from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.schema import plain
 from yulan.train.able import require_able
-from yulan.train.checkpoint.scan import KEPT, newest, prune, require_whole, step_name, steps_in, sweep
-from yulan.train.checkpoint.state import State, Trajectory, read_state
+from yulan.train.checkpoint.rebalance import begin_rebalanced, made_from
+from yulan.train.checkpoint.scan import KEPT, differences, discard, newest, prune, require_whole, step_name, steps_in, sweep
+from yulan.train.checkpoint.state import NOTHING, Cursor, State, Trajectory, read_state
 from yulan.train.determinism import class_after, determinism_of, words
 from yulan.train.launch import local, slurm
 from yulan.train.launch.job import CHECKPOINTS, JOB, LOCK, TRAINER, Job, read_job, training_keys
@@ -47,7 +49,7 @@ class Outcome:
 
     folder: Path
     kept: tuple[Path, ...]
-    """Checkpoints of the phase's schedule that stay, oldest first."""
+    """Checkpoints that stay, oldest first: the re-balanced one that the phase began with, if it did so, then the schedule's."""
     state: State
     warnings: tuple[str, ...]
 
@@ -81,6 +83,7 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
         require_whole(plan.parent)
     begin = read_state(plan.parent)
     state = read_state(found or plan.parent)
+    rebalanced = plan.recipe.phase(plan.phase).rebalance and begin.cursor.phase != plan.phase
     determinism = determinism_of(plan.profile)
     # Under Slurm another machine trains; the job judges its own class as it starts.
     here = plan.profile.launcher != "slurm"
@@ -92,13 +95,42 @@ def _train(plan: Plan, folder: Path, lock: int, look: Callable[[], None]) -> Out
         os.close(files.lock(folder / TRAINER))
     for warning in warnings:
         print(f"Warning: {warning}", file=sys.stderr)
+    job = None
     if found is None or state.phase_step < plan.steps:
-        job = _job(plan, folder, found or plan.parent, begin, determinism, class_after(state, determinism))
+        first = checkpoints / step_name(begin.global_step) if rebalanced else plan.parent
+        job = _job(plan, folder, found or first, first, begin, determinism, class_after(state, determinism))
         _require_same(folder, job)
+    if rebalanced:
+        _begin(plan, begin, checkpoints / step_name(begin.global_step))
+    if job is not None:
         launch = slurm.launch if plan.profile.launcher == "slurm" else local.launch
         launch(job, lock, look)
-    first = begin.global_step - (begin.phase_step if begin.cursor.phase == plan.phase else 0)
-    return _outcome(plan, checkpoints, first, tuple(warnings))
+    return _outcome(plan, checkpoints, begin, rebalanced, tuple(warnings))
+
+
+def _begin(plan: Plan, parent: State, first: Path) -> None:
+    """Write the phase's first checkpoint: the parent's end, re-balanced, no step taken. One that lies there whole stays.
+
+    Raises: StateError: it was made from another parent; IntegrityError: the parent is not whole; ResourceError: no space.
+    """
+    if (first / MANIFEST).exists() and made_from(first) != manifest.read(plan.parent / MANIFEST).digest:
+        raise StateError(
+            "re-balances another checkpoint than the one named",
+            where=first,
+            cure="Choose another folder, or name the parent that it began from",
+        )
+    if not differences(first):
+        return
+    discard(first)
+    state = replace(
+        parent,
+        recipe=plan.recipe.name,
+        keys=plan.recipe.keys(*training_keys(plan.recipe, plan.phase)),
+        phase_step=0,
+        cursor=Cursor(phase=plan.phase, windows=0),
+        watched=NOTHING,
+    )
+    begin_rebalanced(plan.parent, first, replace(state, adam_step=0, fresh_optimizer=True) if plan.fresh_optimizer else state)
 
 
 def _require_same(folder: Path, job: Job) -> None:
@@ -116,7 +148,9 @@ def _require_same(folder: Path, job: Job) -> None:
         )
 
 
-def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Determinism, trajectory: Trajectory) -> Job:
+def _job(
+    plan: Plan, folder: Path, start: Path, parent: Path, begin: State, determinism: Determinism, trajectory: Trajectory
+) -> Job:
     return Job(
         recipe=plan.recipe,
         phase=plan.phase,
@@ -125,7 +159,7 @@ def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Deter
         mix=str(plan.mix),
         shards=str(plan.shards),
         order=order_key(plan.mix_digest, plan.recipe.seed),
-        parent=str(plan.parent),
+        parent=str(parent),
         start=str(start),
         steps=plan.steps,
         chain=begin.chain,
@@ -135,14 +169,15 @@ def _job(plan: Plan, folder: Path, start: Path, begin: State, determinism: Deter
     )
 
 
-def _outcome(plan: Plan, checkpoints: Path, begin: int, warnings: tuple[str, ...]) -> Outcome:
+def _outcome(plan: Plan, checkpoints: Path, parent: State, rebalanced: bool, warnings: tuple[str, ...]) -> Outcome:
     """Raises: TrainError: the ranks ended before the last step; IntegrityError: a checkpoint that stays is damaged."""
     schedule = plan.recipe.phase(plan.phase).checkpoints
+    begin = parent.global_step - (parent.phase_step if parent.cursor.phase == plan.phase else 0)
     end = begin + plan.steps
     steps = [s for s in steps_in(checkpoints) if s == end or (begin < s < end and (s - begin) % schedule.every == 0)]
     if not steps or steps[-1] != end:
         raise TrainError("training ended before its last step", where=checkpoints, cure="To go on, run the same command again")
-    kept = tuple(checkpoints / step_name(step) for step in steps[-schedule.keep :])
+    kept = tuple(checkpoints / step_name(step) for step in [*([begin] if rebalanced else []), *steps[-schedule.keep :]])
     for each in kept:
         require_whole(each)
     sweep(checkpoints)

@@ -1,6 +1,7 @@
 """A whole release of a tiny recipe: real tokenizer, shards, packs and checkpoints; the weights are random, not trained."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,8 +22,10 @@ from yulan.model.shape import parameters
 from yulan.recipe import Book, load_recipe
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.export import end_of, export
-from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State
+from yulan.train.checkpoint.rebalance import begin_rebalanced
+from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State, read_state
 from yulan.train.checkpoint.write import write_checkpoint
+from yulan.train.launch.job import training_keys
 
 SYNTHETIC = "synthetic/sums"
 
@@ -94,11 +97,35 @@ def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
     )
 
 
+def write_begin(trained: Path, book: Book, phase: str) -> None:
+    """What a phase begins re-balanced with, as the trainer writes it."""
+    recipe = book.recipe
+    step = f"step-{recipe.start(phase):06d}"
+    parent = trained / recipe.phase(phase).after / "checkpoints" / step
+    keys = recipe.keys(*training_keys(recipe, phase))
+    state = replace(read_state(parent), keys=keys, phase_step=0, cursor=Cursor(phase=phase, windows=0))
+    begin_rebalanced(parent, trained / phase / "checkpoints" / step, state)
+
+
 def evaluation(phase: str, step: int) -> dict[str, object]:
     score = {"bits_per_byte": 2.345678 + step / 100, "before": 3.5, "documents": 9, "tokens": 999, "bytes": 3000}
     task = {"metric": "acc", "value": 0.25, "stderr": 0.0434, "shots": 0, "items": 100}
     head = {"format": 1, "phase": phase, "global_step": step, "context": 64, "generations": []}
     return head | {"held_out": {"prose": score}, "sources": {"en/wiki": score}, "by_position": {}, "tasks": {"arc_easy": task}}
+
+
+def place_index(book: Book, work: Path) -> None:
+    """The index of every document, where no near copy was left out."""
+    files.make_folder(work / "dedup")
+    pq.write_table(DROPS.empty_table(), work / "dedup" / "drops.parquet")
+    made_of = Made(
+        shards=work / "shards",
+        text=work / "text",
+        copies=work / "dedup" / "drops.parquet",
+        mixes={p: work / "mix" / p for p in book.recipe.phases},
+        digests={p: digest.of_text(f"mix@{p}") for p in book.recipe.phases},
+    )
+    write_index(book.recipe, made_of, work / "index")
 
 
 def make_inputs(root: Path) -> Inputs:
@@ -119,21 +146,14 @@ def make_inputs(root: Path) -> Inputs:
         write_pack(work / "mix" / name, context=phase.context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
         step = recipe.start(name) + phase.steps
         write_step(work / "train" / name / "checkpoints" / f"step-{step:06d}", book, name, step)
+        if phase.rebalance:
+            write_begin(work / "train", book, name)
         for log in ("metrics.jsonl", "replay.jsonl"):
             files.write_rows(work / "train" / name / log, [{"step": step}])
         files.write_json(work / "evaluate" / name / "evaluation.json", evaluation(name, step))
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
-    files.make_folder(work / "dedup")
-    pq.write_table(DROPS.empty_table(), work / "dedup" / "drops.parquet")
-    made_of = Made(
-        shards=work / "shards",
-        text=work / "text",
-        copies=work / "dedup" / "drops.parquet",
-        mixes={p: work / "mix" / p for p in recipe.phases},
-        digests={p: digest.of_text(f"mix@{p}") for p in recipe.phases},
-    )
-    write_index(recipe, made_of, work / "index")
+    place_index(book, work)
     files.write_text(work / "figures" / "curves.csv", "step,loss\n")
     for name in ("loss", "bits-per-byte", "mixes", "flow"):
         files.write_text(work / "figures" / f"{name}.svg", "<svg/>")

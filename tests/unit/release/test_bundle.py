@@ -1,6 +1,8 @@
 """What a bundle holds, and that equal inputs give equal bytes."""
 
+import csv
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,7 +16,7 @@ from safetensors.torch import load_file
 from tests.pipeline.clone import HERE
 from tests.unit.release.kit import contents
 from tests.unit.release.small import evaluation, make_inputs
-from yulan import files
+from yulan import files, manifest
 from yulan.data.index import seen
 from yulan.data.index.at import Phase
 from yulan.data.tokenizer import load
@@ -30,6 +32,7 @@ from yulan.release.weights import write_weights
 from yulan.train.onward.start import find_start, find_tokenizer
 
 FINAL, SHORT, STABLE = "phase-03-step-000032", "phase-03-short-step-000032", "phase-02-step-000024"
+BEGIN = "phase-03-step-000024"
 
 
 def test_two_builds_of_the_same_inputs_are_equal(small: Path, tmp_path: Path):
@@ -71,6 +74,28 @@ def test_a_states_revision_has_all_that_going_on_with_own_text_needs(small: Path
     assert (start.recipe.name, start.state.global_step) == ("tiny", 24)
     codec = load(find_tokenizer(start, None), start.recipe.data.tokenizer, begin_with_bos=False)
     assert codec.vocab_size == start.recipe.data.tokenizer.vocab_size
+
+
+def test_what_a_phase_began_rebalanced_with_is_a_states_revision_that_pins_its_parent(small: Path):
+    release, begin = read_release(small), manifest.read(small / "states" / BEGIN / "manifest.json")
+    assert BEGIN not in release.model.revisions
+    assert begin.inputs[f"states/{STABLE}"] == release.states.revisions[STABLE]
+    assert (
+        begin.summary["rebalanced"] == manifest.read(small / "states" / BEGIN / "checkpoint/manifest.json").summary["rebalanced"]
+    )
+    assert begin.summary["rebalanced"]
+    rows = list(csv.DictReader((small / "states/main/checkpoints.csv").read_text().splitlines()))
+    assert {row["revision"]: row["begin"] for row in rows if row["begin"]} == {FINAL: BEGIN, "main": BEGIN}
+    card = (small / "states" / BEGIN / "README.md").read_text()
+    assert f"It is the end of `{STABLE}` in re-balanced coordinates" in card
+    assert "yulan continue states --phase phase-03\n" in card
+
+
+def test_a_phase_whose_begin_is_lost_cannot_be_bundled(tmp_path: Path):
+    inputs = make_inputs(tmp_path)
+    shutil.rmtree(inputs.trained["phase-03"] / "checkpoints/step-000024")
+    with pytest.raises(DataError, match="phase-03 begins re-balanced, and that checkpoint, of step 24"):
+        build(inputs, tmp_path / "bundle")
 
 
 def test_the_text_of_others_is_not_in_the_data(small: Path):

@@ -1,13 +1,14 @@
 """Facts of a build of the shipped recipe that nobody ran: every table filled, every number made up by rule."""
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from yulan.manifest import File, Manifest
 from yulan.recipe import INIT, Book, load_recipe
-from yulan.report.facts import Answer, Count, Drop, Facts, Point, Sample, Score, Share
+from yulan.report.facts import Answer, Count, Drop, Facts, Look, Point, Refusal, Sample, Score, Share
 
 ROOT = Path(__file__).parents[3]
 
@@ -15,6 +16,22 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="session")
 def book() -> Book:
     return load_recipe(ROOT, "nano")
+
+
+def looks(book: Book) -> Iterator[Look]:
+    """Each twentieth step: the residual stream grows with depth, and the groups of weights differ."""
+    recipe = book.recipe
+    layers = [f"layer {index:02}" for index in range(recipe.model.layers)]
+    groups = ["embed_tokens", "bias", *(f"{name}_proj" for name in ("q", "k", "v", "o", "gate", "up", "down")), "alpha", "norm"]
+    for phase, section in recipe.phases.items():
+        for step in range(recipe.start(phase) + 20, recipe.start(phase) + section.steps + 1, 20):
+            for index, place in enumerate([*layers, "last norm"]):
+                yield Look(phase=phase, step=step, what="hidden_rms", place=place, value=1 + index * step / 300)
+            for index, place in enumerate(layers):
+                yield Look(phase=phase, step=step, what="score_max", place=place, value=12 + index + math.sin(step))
+            for index, place in enumerate(groups):
+                yield Look(phase=phase, step=step, what="grad_norm", place=place, value=0.01 * (index + 1))
+                yield Look(phase=phase, step=step, what="update_ratio", place=place, value=(index + 1) / step / 10)
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +66,8 @@ def facts(book: Book) -> Facts:
             for name, tokens in book.mix(phase).quotas(recipe.phases[phase].tokens).items()
         ),
         curves=tuple(curves),
+        looks=tuple(looks(book)),
+        refused=(Refusal(phase="phase-02", step=203, why="loss"),),
         scores=tuple(
             Score(phase=name, family=family, before=3.5 - 0.2 * recipe.start(name) / 99, after=2.5 - recipe.start(name) / 999)
             for name in recipe.phases

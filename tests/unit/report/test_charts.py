@@ -1,13 +1,15 @@
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from yulan.recipe import INIT, Book
-from yulan.report import charts
-from yulan.report.facts import Facts
-from yulan.report.ink import FILE, PAGE
+from yulan.report import axes, charts, inside
+from yulan.report.facts import Facts, Look
+from yulan.report.ink import FILE, GROUPS, PAGE
 
 
 def rows(spec: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
@@ -38,11 +40,11 @@ def test_a_family_has_one_colour_in_every_picture(book: Book, facts: Facts):
 
 
 def test_what_several_finals_share_has_a_colour_of_its_own(book: Book):
-    belongs = charts.branches(book.recipe)
+    belongs = axes.branches(book.recipe)
     for leaf in book.recipe.leaves():
         assert belongs[leaf] == leaf
         for parent in book.recipe.path(leaf)[:-1]:
-            assert belongs[parent] == (charts.TRUNK if len(book.recipe.leaves()) > 1 else leaf)
+            assert belongs[parent] == (axes.TRUNK if len(book.recipe.leaves()) > 1 else leaf)
 
 
 def test_a_curve_goes_on_from_its_parents_last_point(book: Book, facts: Facts):
@@ -68,3 +70,50 @@ def test_on_a_page_a_chart_follows_its_width_and_theme(book: Book, facts: Facts)
     assert spec["width"] == "container"
     assert spec["config"]["legend"]["disable"]
     assert spec["config"]["axis"]["labelColor"] == "var(--muted)"
+
+
+def seen(name: str, facts: Facts, book: Book) -> list[dict[str, Any]]:
+    """Rows of the lines of a chart of stability."""
+    spec = charts.finished(charts.chart(name, facts, book.recipe), FILE)
+    return next(found for found in rows(spec) if "value" in found[0])
+
+
+def test_a_deep_model_is_drawn_by_eight_layers_from_the_first_to_the_last(book: Book, facts: Facts):
+    deep = [
+        Look(phase="phase-01", step=20, what="hidden_rms", place=place, value=1.0)
+        for place in [*(f"layer {index:02}" for index in range(56)), "last norm"]
+    ]
+    places = list(charts.legend("hidden-rms", replace(facts, looks=tuple(deep), refused=()), book.recipe))
+    assert (len(places), places[0], places[-1]) == (inside.MOST, "layer 00", "last norm")
+
+
+def test_every_group_of_weights_has_a_colour_of_its_own(book: Book, facts: Facts):
+    colours = charts.legend("group-gradient", replace(facts, refused=()), book.recipe)
+    assert len(colours) == 11
+    assert len(set(colours.values())) == 11 < len(GROUPS)
+
+
+def test_a_refused_step_is_marked_in_every_chart_of_stability_and_only_where_there_is_one(book: Book, facts: Facts):
+    for name in inside.SEEN:
+        marks = [found for found in rows(charts.finished(charts.chart(name, facts, book.recipe), FILE)) if "why" in found[0]]
+        assert marks == [[{"step": 203, "phase": "phase-02", "why": "loss", "place": inside.WORD}]]
+        none = replace(facts, refused=())
+        assert not any("why" in found[0] for found in rows(charts.finished(charts.chart(name, none, book.recipe), FILE)))
+        assert inside.WORD not in charts.legend(name, none, book.recipe)
+
+
+def test_an_update_of_nothing_leaves_a_logarithmic_axis_alone(book: Book, facts: Facts):
+    still = Look(phase="phase-03", step=320, what="update_ratio", place="q_proj", value=0.0)
+    assert all(row["value"] > 0 for row in seen("update-ratio", replace(facts, looks=(*facts.looks, still)), book))
+
+
+def test_a_phase_is_led_in_by_its_parents_last_look(book: Book, facts: Facts):
+    for phase in ("phase-03", "phase-03-short"):
+        first = [row for row in seen("hidden-rms", facts, book) if row["phase"] == phase and not row["own"]]
+        assert {row["step"] for row in first} == {260}
+
+
+def test_on_a_page_no_chart_has_a_legend_of_its_own(book: Book, facts: Facts):
+    for name in charts.DRAWN:
+        text = json.dumps(charts.finished(charts.chart(name, facts, book.recipe), PAGE, page=True)["layer"])
+        assert '"legend": {' not in text, "it would be drawn beside the page's"

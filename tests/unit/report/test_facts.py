@@ -33,6 +33,13 @@ def test_a_table_of_another_kind_is_refused(tmp_path: Path, facts: Facts, text: 
         read_facts(tmp_path)
 
 
+def test_a_look_at_something_unknown_is_refused(tmp_path: Path, facts: Facts):
+    write_facts(tmp_path, facts)
+    (tmp_path / "looks.csv").write_text("phase,step,what,place,value\nphase-01,20,colour,q_proj,1.0\n")
+    with pytest.raises(DataError, match=r"not a table of Look rows \(ValueError\)"):
+        read_facts(tmp_path)
+
+
 def test_families_are_ordered_by_the_tokens_they_give(facts: Facts):
     tokens = [sum(s.tokens for s in facts.mixes if s.family == family) for family in facts.families]
     assert tokens == sorted(tokens, reverse=True)

@@ -13,8 +13,8 @@ from yulan.data.synthesize import Families, FamilyYield
 from yulan.errors import DataError
 from yulan.evaluate import result as evaluation
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Point, Sample, Score, Share
-from yulan.report.gather import READ, gather
+from yulan.report.facts import Answer, Count, Drop, Point, Refusal, Sample, Score, Share
+from yulan.report.gather import LOOKS, READ, gather
 from yulan.schema import plain
 
 PAIRS = [("0" * 64, "x"), ("1" * 64, "y")]
@@ -106,6 +106,44 @@ def test_a_skipped_step_has_no_point(tmp_path: Path, book: Book):
     assert facts.curves == tuple(
         Point(phase="phase-01", step=step, tokens=64 * step, loss=2.5, lr=0.01, grad_norm=1.25) for step in (1, 3)
     )
+
+
+def look(step: int, **changed: object) -> dict[str, object]:
+    group = {"grad_norm": 0.5, "weight_norm": 9.0, "update_ratio": 0.01}
+    known = {"step": step, "hidden_rms": [1.0, 2.0], "middle_rms": [1.5], "score_max": [7.0], "groups": {"q_proj": group}}
+    return known | {"alphas": {}} | changed
+
+
+def test_looks_are_told_by_place_and_what_is_not_finite_has_none(tmp_path: Path, book: Book):
+    files.write_rows(tmp_path / "watch.jsonl", [look(20), look(40, hidden_rms=[1.0, None], score_max=[None], groups=None)])
+    seen = [(row.step, row.what, row.place, row.value) for row in gather(book, {"train@phase-01": tmp_path}).looks]
+    assert seen == [
+        (20, "hidden_rms", "layer 00", 1.0),
+        (20, "hidden_rms", "last norm", 2.0),
+        (20, "score_max", "layer 00", 7.0),
+        (20, "grad_norm", "q_proj", 0.5),
+        (20, "update_ratio", "q_proj", 0.01),
+        (40, "hidden_rms", "layer 00", 1.0),
+    ]
+
+
+def test_many_looks_are_thinned_and_the_last_one_stays(tmp_path: Path, book: Book):
+    files.write_rows(tmp_path / "watch.jsonl", [look(20 * number) for number in range(1, 5 * LOOKS)])
+    steps = sorted({row.step for row in gather(book, {"train@phase-01": tmp_path}).looks})
+    assert len(steps) == LOOKS
+    assert steps[-1] == 20 * (5 * LOOKS - 1)
+
+
+def test_a_look_that_breaks_its_schema_is_pointed_at(tmp_path: Path, book: Book):
+    files.write_rows(tmp_path / "watch.jsonl", [look(20), look(40, score_max="high")])
+    with pytest.raises(DataError, match=r"watch\.jsonl:2: \$\.score_max"):
+        gather(book, {"train@phase-01": tmp_path})
+
+
+def test_a_step_that_was_refused_is_told_and_one_that_the_recipe_skips_is_not(tmp_path: Path, book: Book):
+    skipped = {"skipped": True, "windows": [16, 32]}
+    files.write_rows(tmp_path / "metrics.jsonl", [row(1), row(2, why="loss", **skipped), row(3, why="told", **skipped)])
+    assert gather(book, {"train@phase-01": tmp_path}).refused == (Refusal(phase="phase-01", step=2, why="loss"),)
 
 
 def test_a_log_that_breaks_its_schema_is_pointed_at(tmp_path: Path, book: Book):

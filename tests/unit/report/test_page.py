@@ -93,6 +93,15 @@ def test_every_number_a_picture_shows_stands_in_a_table_too(read: Reader, facts:
     assert "0.250 ± 0.043" in words
 
 
+def test_stability_has_its_own_part_and_says_which_steps_were_refused(page: str, read: Reader, facts: Facts):
+    assert "stability" in read.ids
+    part = page[page.index('<section id="stability">') : page.index('<section id="evaluation">')]
+    assert "A triangle at the foot" in part
+    assert "Refused steps" in part
+    last = [look.value for look in facts.looks if (look.what, look.step, look.phase) == ("hidden_rms", 320, "phase-03")]
+    assert f"{last[0]:.2f} → {last[-1]:.2f}" in part
+
+
 def test_equal_subjects_give_equal_pages(page: str, book: Book, facts: Facts, artifacts: dict[str, Manifest]):
     bare = Subject(book=book, facts=facts, artifacts=artifacts, rules=(), environment={})
     assert render(bare) == render(bare)

@@ -51,10 +51,15 @@ def disturb(
     steps: int,
     processes: int = 2,
     launcher: str = "torchrun",
+    parent: Path | None = None,
 ) -> tuple[int, str]:
-    """Start a stage, strike once `after` steps are logged; no process may live on. Returns: exit code, stderr."""
+    """Start a stage, strike once `after` steps are logged; no process may live on. Returns: exit code, stderr.
+
+    With `parent` the stage is that of phase-02, which begins with it re-balanced.
+    """
     script = str(Path(__file__).with_name("stage.py"))
     command = [sys.executable, script, str(world.folder), str(run), str(steps), str(processes), launcher]
+    command += [str(parent)] if parent else []
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}) as stage:
         before = steps_done(run)
         while (done := steps_done(run)) < after or done == before:

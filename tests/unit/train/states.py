@@ -36,6 +36,7 @@ PHASE: dict[str, Any] = {
     "batch": 8,
     "grid": 4,
     "checkpoints": {"every": 2, "keep": 2},
+    "rebalance": False,
     "mix": {"total": 4, "sources": {"notes": {"weight": 3, "repeats": 0}, "web/wiki": {"weight": 1, "repeats": 0}}},
 }
 """A phase file for the small recipe: 4 steps of 8 windows of 32, the last 3 of them a decay."""

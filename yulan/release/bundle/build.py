@@ -10,13 +10,13 @@ from yulan.layout import MANIFEST
 from yulan.release.bundle.data import lay_data
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.bundle.model import lay_model
-from yulan.release.bundle.states import lay_index, lay_states
+from yulan.release.bundle.states import lay_begin, lay_index, lay_states
 from yulan.release.names import MAIN
 from yulan.release.release import Half, Release, write_release
 from yulan.release.seal import reseal_card
 from yulan.train.checkpoint.read import read_checkpoint
 
-COLUMNS = ("stage", "phase", "step", "tokens", "revision", "digest", "states", "architecture", "alias_of", "tags")
+COLUMNS = ("stage", "phase", "step", "tokens", "revision", "digest", "states", "architecture", "alias_of", "begin", "tags")
 
 
 def build(inputs: Inputs, into: Path) -> Release:
@@ -27,6 +27,8 @@ def build(inputs: Inputs, into: Path) -> Release:
     main = inputs.main
     data = lay_data(inputs, into / "data" / MAIN)
     states = {end.revision: lay_states(inputs, end, into / "states" / end.revision, data) for end in inputs.ends}
+    for begin in inputs.begins:
+        states[begin.revision] = lay_begin(inputs, begin, into / "states" / begin.revision, data, states)
     model = {
         end.revision: lay_model(inputs, end, into / "model" / end.revision, data, states[end.revision]) for end in inputs.ends
     }
@@ -50,21 +52,26 @@ def build(inputs: Inputs, into: Path) -> Release:
 
 
 def checkpoints_csv(inputs: Inputs, model: Mapping[str, str], states: Mapping[str, str]) -> str:
-    """One row a branch of the model; `digest` and `states` are content digests, `alias_of` declares equal weights."""
+    """One row a branch of the model; `digest` and `states` are content digests, `alias_of` declares equal weights.
+
+    `begin` is the branch of the states that the phase began re-balanced with; empty where it began as its parent ended.
+    """
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(COLUMNS)
     tags: dict[str, list[str]] = {}
     for tag, revision in inputs.tags().items():
         tags.setdefault(revision, []).append(tag)
+    begins = {begin.phase: begin.revision for begin in inputs.begins}
     for end in inputs.ends:
         state = read_checkpoint(end.folder).state
         stage = inputs.book.recipe.phase(end.phase).regime
         about = (stage, end.phase, state.global_step, state.tokens)
         digests = (model[end.revision], states[end.revision], end.architecture)
-        rows.writerow([*about, end.revision, *digests, "", " ".join(sorted(tags.get(end.revision, [])))])
+        begin = begins.get(end.phase, "")
+        rows.writerow([*about, end.revision, *digests, "", begin, " ".join(sorted(tags.get(end.revision, [])))])
         if end == inputs.main:
-            rows.writerow([*about, MAIN, *digests, end.revision, ""])
+            rows.writerow([*about, MAIN, *digests, end.revision, begin, ""])
     return out.getvalue()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from yulan import files
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.release.export import End
+from yulan.release.export import End, begin_of
 
 UNKNOWN = "unknown"
 
@@ -59,6 +59,23 @@ class Inputs:
         if len(plain) != 1:
             raise DataError(f"{len(plain)} finals without a variant", where="$.phases", cure="Let one leaf be called phase-NN")
         return plain[0]
+
+    @property
+    def begins(self) -> tuple[End, ...]:
+        """What phases began re-balanced with, in the recipe's order. Published among the states: it is no model of its own.
+
+        Raises: DataError: one is not there.
+        """
+        recipe = self.book.recipe
+        return tuple(begin_of(recipe, name, self.trained[name]) for name, phase in recipe.phases.items() if phase.rebalance)
+
+    def parent_of(self, begin: End) -> End:
+        """What a phase that begins re-balanced was made from: its parent's end."""
+        return next(end for end in self.ends if end.phase == self.book.recipe.phase(begin.phase).after)
+
+    def end_of(self, begin: End) -> End:
+        """The end of the phase that one begins."""
+        return next(end for end in self.ends if end.phase == begin.phase)
 
     def tags(self) -> dict[str, str]:
         """Tag -> revision: `final`, `final-<variant>`, and `before-annealing`, the last stable phase's end."""

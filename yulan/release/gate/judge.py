@@ -21,6 +21,7 @@ RULES = (
     Rule(id="steps-agree", check=weights.steps_agree),
     Rule(id="weights-are-the-masters", check=weights.weights_are_the_masters),
     Rule(id="weights-differ", check=weights.weights_differ),
+    Rule(id="begins-follow", check=weights.begins_follow),
     Rule(id="checkpoints-complete", check=claims.checkpoints_complete),
     Rule(id="numbers-proven", check=claims.numbers_proven),
     Rule(id="licences-stated", check=claims.licences_stated),

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from yulan.errors import IntegrityError
 from yulan.release.gate.bundle import Bundle, Folder
-from yulan.release.names import MAIN, step_of
-from yulan.train.checkpoint.state import read_state
+from yulan.release.names import MAIN, revision, step_of
+from yulan.train.checkpoint.state import begins, read_state
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,15 +87,49 @@ def _tensors(model: Folder) -> "dict[str, Callable[[], Tensor]]":
     return found
 
 
+def begins_follow(bundle: Bundle) -> Iterator[str]:
+    """What a phase began re-balanced with is there, and its every tensor follows from its parent's end by the stated factors."""
+    from yulan.train.checkpoint.rebalance import require_rebalanced
+
+    recipe, states = bundle.book.recipe, {folder.name: folder for folder in bundle.of("states")}
+    starts = {name: recipe.start(name) for name, phase in recipe.phases.items() if phase.rebalance}
+    wanted = {name: revision(name, step) for name, step in starts.items()}
+    for row in bundle.checkpoints:
+        if row["begin"] != wanted.get(row["phase"], ""):
+            yield f"{row['revision']}: checkpoints.csv says that {row['phase']} begins with {row['begin'] or 'its parent'}"
+    for name in sorted(states.keys() - {MAIN} - set(wanted.values())):
+        if begins(read_state(states[name].path / CHECKPOINT)) or _stated(states[name]) is not None:
+            yield f"states/{name} is re-balanced, and the recipe does not say so"
+    for phase, step in starts.items():
+        made, parent = wanted[phase], revision(recipe.phase(phase).after, step)
+        if missing := [name for name in (made, parent) if name not in states]:
+            yield f"no states/{', states/'.join(missing)}: {phase} begins re-balanced"
+            continue
+        if not begins(read_state(states[made].path / CHECKPOINT)):
+            yield f"states/{made} is no begin of a phase"
+        try:
+            require_rebalanced(states[parent].path / CHECKPOINT, states[made].path / CHECKPOINT)
+        except IntegrityError as error:
+            yield f"states/{made} {error.what}"
+            yield from (f"states/{made}: {row}" for row in error.evidence)
+
+
+def _stated(states: Folder) -> object:
+    from yulan.train.checkpoint.rebalance import stated
+
+    return stated(states.path / CHECKPOINT)
+
+
 def weights_differ(bundle: Bundle) -> Iterator[str]:
-    """Two revisions have equal weights only where checkpoints.csv declares an alias."""
+    """Two revisions have equal weights only where checkpoints.csv declares an alias, or where a re-balancing states no factor."""
     aliases = bundle.aliases()
     for part, pattern in (("model", "model"), ("states", f"{CHECKPOINT}/weights")):
         by_weights: dict[tuple[str, ...], list[str]] = defaultdict(list)
         for folder in bundle.of(part):  # type: ignore[arg-type]
             files = folder.content.files
             sums = tuple(f.sha256 for f in files if f.path.startswith(pattern) and f.path.endswith(".safetensors"))
-            if sums:
+            # No alpha was far enough from its start: the phase begins with its parent's own weights, and says so.
+            if sums and not (part == "states" and _stated(folder) == {}):
                 by_weights[sums].append(folder.name)
         for names in by_weights.values():
             if len({aliases.get(name, name) for name in names}) > 1:

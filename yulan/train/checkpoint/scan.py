@@ -90,8 +90,11 @@ def discard(folder: Path) -> None:
 
 
 def prune(checkpoints: Path, newest: int, keep: int, every: int, begin: int, back: int) -> None:
-    """Remove what `write.retain` does not keep. Also after a run's end: a kill may come between its last save and this."""
-    steps = [step for step in steps_in(checkpoints) if step <= newest]
+    """Remove what `write.retain` does not keep. Also after a run's end: a kill may come between its last save and this.
+
+    A checkpoint of `begin` itself, where the phase begins re-balanced, always stays.
+    """
+    steps = [step for step in steps_in(checkpoints) if begin < step <= newest]
     scheduled = [step for step in steps if step == newest or (step - begin) % every == 0]
     planned = [step for step in steps if (step - begin) % every == 0]
     for step in set(steps) - set(scheduled[-keep:]) - set(planned[len(planned) - back :]):

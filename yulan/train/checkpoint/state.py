@@ -122,6 +122,11 @@ class TensorTable:
     tensors: tuple[TensorRow, ...]
 
 
+def begins(state: State) -> bool:
+    """Whether it is the re-balanced checkpoint that its phase began with."""
+    return state.cursor.phase is not None and state.phase_step == 0
+
+
 def identity(state: State) -> dict[str, Any]:
     """What a checkpoint's manifest repeats of its state."""
     return {

@@ -41,6 +41,8 @@ class PhaseFile:
     batch: int
     grid: int
     checkpoints: Checkpoints
+    rebalance: bool
+    """Begin with the checkpoint's weights and moments in re-balanced coordinates."""
     mix: Portions
 
     def __post_init__(self) -> None:
@@ -69,6 +71,7 @@ class PhaseFile:
             checkpoints=self.checkpoints,
             anneal=None,
             skip=(),
+            rebalance=self.rebalance,
         )
         made.require_sound(self.name)
         if self.decay is None:

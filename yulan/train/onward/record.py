@@ -9,6 +9,7 @@ from yulan.errors import DataError
 from yulan.layout import MANIFEST
 from yulan.manifest import FORMAT, File, Manifest
 from yulan.schema import check, load_json, plain, structure
+from yulan.train.checkpoint.rebalance import stated
 from yulan.train.checkpoint.state import Trajectory
 from yulan.train.launch.job import training_keys
 from yulan.train.log import METRICS, REPLAY
@@ -52,6 +53,8 @@ class Continued:
     trajectory: Trajectory
     fresh_optimizer: bool
     """The moments were not read but begun at zero, here or before."""
+    rebalanced: Mapping[str, float] | None
+    """c of each alpha that the phase moved as it began; null where it began as the checkpoint was."""
     warnings: tuple[str, ...]
 
 
@@ -74,7 +77,7 @@ def write_record(
     """Write continued.json and `lineage/train/<phase>.json`, the manifest that names the checkpoint this one comes from."""
     begun = manifest.read(plan.parent / MANIFEST).digest
     made = Continued(
-        format=2,
+        format=3,
         begun_from=begun,
         ended_with=manifest.read(outcome.kept[-1] / MANIFEST).digest,
         recipe=plan.recipe.name,
@@ -85,6 +88,7 @@ def write_record(
         sources=dict(sources),
         trajectory=outcome.state.trajectory,
         fresh_optimizer=outcome.state.fresh_optimizer,
+        rebalanced=stated(outcome.kept[0]),
         warnings=outcome.warnings,
     )
     check(plain(made), "continued", into / RECORD)

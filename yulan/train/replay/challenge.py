@@ -7,7 +7,7 @@ from yulan import digest
 from yulan.layout import Layout
 from yulan.recipe import Recipe
 from yulan.train.checkpoint.scan import require_whole
-from yulan.train.checkpoint.state import read_state
+from yulan.train.checkpoint.state import begins, read_state
 from yulan.train.replay.segment import Segment, before, cut, kept, log_of, rows_between
 
 
@@ -40,14 +40,13 @@ def challenged(folder: Path, layout: Layout, recipe: Recipe, nonce: str, steps: 
     Raises: IntegrityError: the log of the whole phase does not lead to its last checkpoint; StateError: none is kept.
     """
     there = kept(folder)
-    knots = (before(there[0], layout, recipe), *there)
+    knots = there if begins(read_state(there[0])) else (before(there[0], layout, recipe), *there)
     for each in (knots[0], knots[-1]):
         require_whole(each)
     first, last = read_state(knots[0]), read_state(knots[-1])
     rows = rows_between(log_of(knots[-1]), first, last)
     found = draw_step(rows[-1]["chain"], nonce, first.global_step + 1, last.global_step)
-    ends = [read_state(each).global_step for each in there]
-    index = next(index for index, end in enumerate(ends) if end >= found.step)
-    start, end = knots[index], knots[index + 1]
-    gap = ends[index] - read_state(start).global_step
-    return cut(start, end, None if steps is None else min(steps, gap)), found
+    steps_at = [read_state(each).global_step for each in knots]
+    index = next(index for index, at in enumerate(steps_at) if at >= found.step)
+    gap = steps_at[index] - steps_at[index - 1]
+    return cut(knots[index - 1], knots[index], None if steps is None else min(steps, gap)), found

@@ -12,7 +12,7 @@ from yulan.layout import DATA, Layout
 from yulan.recipe import Recipe
 from yulan.schema import check, plain
 from yulan.train.checkpoint.scan import require_whole, step_name, steps_in
-from yulan.train.checkpoint.state import STATE, State, read_state
+from yulan.train.checkpoint.state import STATE, State, begins, read_state
 from yulan.train.launch.job import CHECKPOINTS, training_keys
 from yulan.train.log import REPLAY, require_chain
 
@@ -69,13 +69,20 @@ def before(checkpoint: Path, layout: Layout, recipe: Recipe) -> Path:
     phase, beside = state.cursor.phase, checkpoint.parent
     if phase is None:
         raise StateError("no step was trained before it", where=checkpoint, cure="Name a later checkpoint")
+    if begins(state):
+        raise StateError(
+            "only re-balances the end of its parent: no step of its phase is trained",
+            where=checkpoint,
+            cure="Name a later checkpoint, or hold it to its parent: yulan checkpoint rebalance PARENT --into CHECKPOINT --check",
+        )
     for step in reversed(steps_in(beside)):
         if step < state.global_step and read_state(beside / step_name(step)).cursor.phase == phase:
             return beside / step_name(step)
-    after = recipe.phase(phase).after
-    found = layout.parent(after).data / CHECKPOINTS / step_name(state.global_step - state.phase_step)
+    after, rebalanced = recipe.phase(phase).after, recipe.phase(phase).rebalance
+    home = layout.stage("train", phase) if rebalanced else layout.parent(after)
+    found = home.data / CHECKPOINTS / step_name(state.global_step - state.phase_step)
     if not (found / STATE).is_file():
-        target = after if after == "init" else f"train@{after}"
+        target = f"train@{phase}" if rebalanced else after if after == "init" else f"train@{after}"
         raise StateError(
             "the checkpoint before it is not there", where=found, cure=f"Fetch it with: dvc pull {target}; or name it: --from"
         )
@@ -101,8 +108,19 @@ def cut(start: Path, end: Path, steps: int | None = None) -> Segment:
         )
     if steps is not None and not 0 < steps <= gap:
         raise StateError(f"{gap} steps lie between, not {steps}", where=start, cure="Ask for fewer: --steps")
+    if first.cursor.phase != phase and _rebalanced(last):
+        raise StateError(
+            f"{phase} did not begin with it, but with a re-balanced copy",
+            where=start,
+            cure="Name the phase's own first checkpoint, of the same step: --from",
+        )
     rows = rows_between(log_of(end), first, last)
     return Segment(phase=phase, start=start, end=end, rows=rows, steps=gap if steps is None else steps)
+
+
+def _rebalanced(state: State) -> bool:
+    """Whether the phase of a checkpoint began re-balanced, by its own keys."""
+    return bool(state.keys.get(f"phases.{state.cursor.phase}", {}).get("rebalance"))
 
 
 def log_of(checkpoint: Path) -> Path:
