@@ -38,7 +38,7 @@ class Proof:
         if rows := list(dict.fromkeys(rows)) or contradictions(told, read_state(folder)):
             raise not_whole(folder, rows)
         pool = ThreadPoolExecutor(os.cpu_count(), "proof")
-        self.sums: dict[str, Future[str]] = {path.name: pool.submit(digest.of_file, path) for path in large}
+        self.sums: dict[str, Future[str]] = {path.name: pool.submit(digest.of_mapped, path) for path in large}
         # No more work comes; the threads end with what there is.
         pool.shutdown(wait=False)
 
