@@ -21,9 +21,9 @@ from tests.bench.pairs import Aim, Line
 from tests.bench.peers import saves
 from tests.bench.states import States
 from yulan.layout import find_root
-from yulan.train.checkpoint.read import read_checkpoint
+from yulan.train.checkpoint.read import read_whole
 from yulan.train.checkpoint.saver import Saver
-from yulan.train.checkpoint.scan import require_whole, step_name
+from yulan.train.checkpoint.scan import step_name
 from yulan.train.checkpoint.stream import KINDS
 from yulan.train.checkpoint.write import retain, write_checkpoint
 
@@ -49,8 +49,7 @@ def load(states: States, folder: Path) -> Line:
     held = {f"{file}/{p.name}": torch.ones(p.shape) for file in files.values() for p in states.every}
 
     def ours() -> None:
-        require_whole(folder / step_name(STEP))
-        found = read_checkpoint(folder / step_name(STEP), states.every)
+        found = read_whole(folder / step_name(STEP), states.every)
         for kind, file in files.items():
             for p in states.every:
                 held[f"{file}/{p.name}"].copy_(found.tensor(p.name, kind))

@@ -93,7 +93,14 @@ def micro_batch(windows: int, context: int, vocabulary: int, draw: np.random.Gen
     bounds = np.array([0, *ends], dtype=np.int32)
     positions = np.concatenate([np.arange(length) for length in np.diff(bounds)]).reshape(windows, context)
     tokens = draw.integers(3, vocabulary, (windows, context + 1))
-    return Micro(rows=np.arange(windows), tokens=tokens, targets=tokens[:, 1:], cu_seqlens=bounds, positions=positions)
+    return Micro(
+        rows=np.arange(windows),
+        inputs=tokens[:, :-1],
+        last=tokens[:, -1],
+        targets=tokens[:, 1:],
+        cu_seqlens=bounds,
+        positions=positions,
+    )
 
 
 def measure(shape: Shape, warmup: int, rounds: int) -> Measured:

@@ -73,7 +73,7 @@ def consume(batches: Batches, consumed: int) -> list[torch.Tensor]:
     return [
         torch.from_numpy(each.reshape(-1))
         for micro in batches.micros(consumed, range(GRID))
-        for each in (micro.tokens[:, :-1], micro.positions, micro.cu_seqlens, micro.targets)
+        for each in (micro.inputs, micro.positions, micro.cu_seqlens, micro.targets)
     ]
 
 

@@ -67,7 +67,14 @@ def measure(parent: Path, processes: int, zero: int, count: int) -> None:
     bounds = np.arange(0, windows * phase.context + 1, phase.context // 2, dtype=np.int32)
     positions = np.tile(np.arange(phase.context // 2), 2 * windows).reshape(windows, phase.context)
     micros = [
-        Micro(rows=np.arange(windows), tokens=each, targets=each[:, 1:], cu_seqlens=bounds, positions=positions)
+        Micro(
+            rows=np.arange(windows),
+            inputs=each[:, :-1],
+            last=each[:, -1],
+            targets=each[:, 1:],
+            cu_seqlens=bounds,
+            positions=positions,
+        )
         for each in tokens
     ]
 

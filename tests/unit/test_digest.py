@@ -20,8 +20,15 @@ def test_not_a_number_has_no_canonical_form():
 def test_a_file_a_stream_and_bytes_agree(tmp_path: Path):
     data = bytes(range(256)) * 9000
     (tmp_path / "a").write_bytes(data)
-    assert digest.of_file(tmp_path / "a") == digest.of_bytes(data) == digest.of_parts([data[:7], data[7:]])
+    assert (
+        digest.of_file(tmp_path / "a")
+        == digest.of_mapped(tmp_path / "a")
+        == digest.of_bytes(data)
+        == digest.of_parts([data[:7], data[7:]])
+    )
     assert digest.of_bytes(data) == hashlib.sha256(data).hexdigest()
+    (tmp_path / "empty").touch()
+    assert digest.of_mapped(tmp_path / "empty") == digest.of_file(tmp_path / "empty")
 
 
 def test_a_document_is_the_same_whatever_its_line_ends_and_another_for_any_other_change():

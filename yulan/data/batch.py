@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from yulan import digest
-from yulan.data.order import Order, OrderExhausted
+from yulan.data.order import BLOCK, Order, OrderExhausted
 from yulan.data.pack import Ints, Pack
+from yulan.data.places import Places
 
 NO_LOSS = -100
 """Target without loss: cross_entropy's ignore_index."""
@@ -16,18 +17,25 @@ NO_LOSS = -100
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Micro:
-    """One micro-batch: B windows of T inputs. What torch takes as int32 is int32: half the bytes on every way."""
+    """One micro-batch: B windows of T inputs. All that the model takes is int32, half the bytes on every way."""
 
     rows: Ints
     """(B,) of the pack."""
-    tokens: npt.NDArray[np.int32]
-    """(B, T + 1); inputs are all but the last column."""
-    targets: Ints
+    inputs: npt.NDArray[np.int32]
+    """(B, T)."""
+    last: npt.NDArray[np.int32]
+    """(B,) the id after each window's inputs."""
+    targets: npt.NDArray[np.int32]
     """(B, T); -100 after the last id of a document, a span or the data."""
     cu_seqlens: npt.NDArray[np.int32]
     """Where documents begin in the flattened B x T inputs, and B x T at the end."""
     positions: npt.NDArray[np.int32]
     """(B, T); 0 where a document begins."""
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int32]:
+        """(B, T + 1); a copy."""
+        return np.concatenate([self.inputs, self.last[:, None]], axis=1)
 
     @property
     def digest(self) -> str:
@@ -63,43 +71,69 @@ class Batches:
                 f"micro-batch {indices.start} of {self.grid} after {consumed} of {self.pack.windows} windows does not exist",
                 cure="Stop at the last full step, or go on with the next phase",
             )
-        size = self.batch // self.grid
-        return _assembled(self.pack, self.order.span(consumed + indices.start * size, len(indices) * size), len(indices))
+        count = len(indices) * (self.batch // self.grid)
+        begin = consumed + indices.start * (self.batch // self.grid)
+        number, low = divmod(begin, BLOCK)
+        if low + count <= BLOCK:
+            places = _block(self.pack, self.order, number)
+        else:
+            places, low = Places.of(self.pack, self.order.span(begin, count)), 0
+        return _assembled(self.pack, places, low, low + count, len(indices))
 
 
 def assemble(pack: Pack, rows: Ints) -> Micro:
     """Windows as the model takes them: targets, document bounds and positions."""
-    return _assembled(pack, rows, 1)[0]
+    return _assembled(pack, Places.of(pack, rows), 0, len(rows), 1)[0]
 
 
-def _assembled(pack: Pack, rows: Ints, micros: int) -> list[Micro]:
-    """The same in so many micro-batches of one size."""
-    found, context, size = pack.rows(rows), pack.context, len(rows) // micros
-    # An id fits into 31 bits, so uint32 needs no copy.
-    tokens = found.tokens.view(np.int32) if found.tokens.itemsize == 4 else found.tokens.astype(np.int32)
-    targets = tokens[:, 1:].astype(np.int64)
-    row, column = np.divmod(found.begins, context + 1)
-    # Begins, counted in the flattened inputs (R x T) and, one place to the left, in the targets.
-    place = found.begins - row
-    targets.reshape(-1)[place[column > 0] - 1] = NO_LOSS
-    for short in np.flatnonzero(found.lengths <= context).tolist():
-        targets[short, found.lengths[short] - 1 :] = NO_LOSS
-    bounds = np.append(place[column < context], targets.size).astype(np.int32)
-    turns = np.repeat(bounds[:-1], np.diff(bounds))
-    positions = np.subtract(_line(targets.size), turns, out=turns).reshape(targets.shape)
+def _assembled(pack: Pack, places: Places, low: int, high: int, micros: int) -> list[Micro]:
+    """Windows low ... high - 1 in so many micro-batches of one size."""
+    context, total, size = pack.context, (high - low) * pack.context, (high - low) // micros
+    ids, last = places.read(pack, low, high)
+    marks = np.zeros(total + 1, np.bool_)
+    np.equal(ids, pack.header.eos_id, out=marks[1:])
+    marks[places.breaks_in(low, high, context)] = True
+    final = np.where(marks[context::context], np.int32(NO_LOSS), last)
+    marks[::context] = True
+    short = [(window * context, real) for window, real in places.short_in(low, high)]
+    for at, real in short:
+        # Padding is one document.
+        marks[at + real : at + context] = False
+        marks[at + real] = True
+    bounds = np.flatnonzero(marks)
+    targets = np.empty(total, np.int32)
+    targets[:-1] = ids[1:]
+    targets[bounds[1:] - 1] = NO_LOSS
+    targets[context - 1 :: context] = final
+    for at, real in short:
+        targets[at + real - 1 : at + context] = NO_LOSS
     # A micro-batch begins with a document, so its end is the begin of the next one.
-    edges = np.arange(micros + 1) * (size * context)
-    cuts = np.searchsorted(bounds, edges).tolist()
-    return [
-        Micro(
-            rows=rows[n * size : (n + 1) * size],
-            tokens=tokens[n * size : (n + 1) * size],
-            targets=targets[n * size : (n + 1) * size],
-            cu_seqlens=bounds[cuts[n] : cuts[n + 1] + 1] - np.int32(n * size * context),
-            positions=positions[n * size : (n + 1) * size],
+    cuts = np.searchsorted(bounds, np.arange(micros + 1) * (size * context)).tolist()
+    begins = bounds.astype(np.int32)
+    turns = np.repeat(begins[:-1], bounds[1:] - bounds[:-1])
+    positions = np.subtract(_line(total), turns, out=turns)
+    inputs, wanted, turned = (each.reshape(-1, context) for each in (ids, targets, positions))
+    rows, found = places.rows[low:high], []
+    for number in range(micros):
+        own = slice(number * size, (number + 1) * size)
+        found.append(
+            Micro(
+                rows=rows[own],
+                inputs=inputs[own],
+                last=last[own],
+                targets=wanted[own],
+                cu_seqlens=begins[cuts[number] : cuts[number + 1] + 1] - number * size * context,
+                positions=turned[own],
+            )
         )
-        for n in range(micros)
-    ]
+    return found
+
+
+@lru_cache(maxsize=4)
+def _block(pack: Pack, order: Order, number: int) -> Places:
+    """Of the windows that are trained on one after the other from `number` x BLOCK on: found once for many steps."""
+    begin = number * BLOCK
+    return Places.of(pack, order.span(begin, min(BLOCK, order.windows - begin)))
 
 
 @lru_cache(maxsize=2)

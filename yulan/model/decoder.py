@@ -176,7 +176,7 @@ class Decoder(nn.Module):
         targets_T: Tensor | None = None,
         z_loss: float = 0.0,
     ) -> Tensor | Loss:
-        """Run packed documents: int64 tokens and positions (T,), int32 offsets (documents + 1,) from 0 to T,
+        """Run packed documents: int32 or int64 tokens, positions and targets (T,), int32 offsets (documents + 1,) from 0 to T,
         best on the CPU.
 
         Returns: hidden states (T, D), or with targets (T,; -100 is ignored) the sums of the loss.
@@ -194,7 +194,9 @@ class Decoder(nn.Module):
 
     def loss(self, hidden_TD: Tensor, targets_T: Tensor, z_loss: float) -> Loss:
         table, scaled_TD = self._head(hidden_TD)
-        return table(lambda head_VD: self.cross_entropy(scaled_TD, head_VD, targets_T, z_loss))
+        # They come in half the bytes; indexing wants all of them.
+        wide_T = targets_T.long()
+        return table(lambda head_VD: self.cross_entropy(scaled_TD, head_VD, wide_T, z_loss))
 
     def logits(self, hidden_TD: Tensor) -> Tensor:
         """(T, V)."""
@@ -204,4 +206,5 @@ class Decoder(nn.Module):
     def token_losses(self, hidden_TD: Tensor, targets_T: Tensor) -> Tensor:
         """fp32 (T,): cross-entropy of each position in nats, without gradient, 0 where the target is -100."""
         table, scaled_TD = self._head(hidden_TD)
-        return table(lambda head_VD: token_losses(scaled_TD, head_VD, targets_T))
+        wide_T = targets_T.long()
+        return table(lambda head_VD: token_losses(scaled_TD, head_VD, wide_T))

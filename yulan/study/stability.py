@@ -229,7 +229,7 @@ def limits_of(design: Design, pack: Pack, checked: Micro) -> Limits:
 def check_loss(decoder: Decoder, checked: Micro) -> float:
     """Cross-entropy of the checked windows, nats a token."""
     hidden = decoder(
-        torch.from_numpy(checked.tokens[:, :-1].reshape(-1)),
+        torch.from_numpy(checked.inputs.reshape(-1)),
         torch.from_numpy(checked.positions.reshape(-1)),
         torch.from_numpy(checked.cu_seqlens),
         ROPE_THETA,

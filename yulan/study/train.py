@@ -58,7 +58,7 @@ class Trainer:
         total = 0.0
         for micro in micros:
             loss = self.decoder(
-                torch.from_numpy(micro.tokens[:, :-1].reshape(-1)),
+                torch.from_numpy(micro.inputs.reshape(-1)),
                 torch.from_numpy(micro.positions.reshape(-1)),
                 torch.from_numpy(micro.cu_seqlens),
                 self.rope_theta,

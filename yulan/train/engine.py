@@ -105,7 +105,7 @@ class Engine:
             self.engine.step()
         self._waiting = True
         loss: Loss = self.engine(
-            torch.from_numpy(micro.tokens[:, :-1].reshape(-1)).to(self.device),
+            torch.from_numpy(micro.inputs.reshape(-1)).to(self.device),
             torch.from_numpy(micro.positions.reshape(-1)).to(self.device),
             torch.from_numpy(micro.cu_seqlens),
             self.phase.rope_theta,

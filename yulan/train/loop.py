@@ -14,6 +14,7 @@ from yulan.train.checkpoint.scan import sweep
 from yulan.train.engine import Engine
 from yulan.train.launch.job import CHECKPOINTS, Job
 from yulan.train.log import TIMING, WATCH, Log, batch_digest
+from yulan.train.memory import keep_freed
 from yulan.train.observe import Before, look
 from yulan.train.randomness import seed_all
 from yulan.train.run import Run, metrics_row
@@ -39,6 +40,8 @@ def _train(job: Job, saver: Saver) -> None:
     phase, recipe, folder = job.section, job.recipe, Path(job.folder)
     stop, rule = Stop(), recipe.watch
     seed_all(recipe.seed, job.profile.threads)
+    if job.profile.device == "cpu":
+        keep_freed()
     connect(job.profile)
     engine = Engine(recipe, phase, job.profile)
     run = Run(job=job, engine=engine)

@@ -121,7 +121,7 @@ def look_forward(engine: Engine, micro: Micro) -> Seen:
     try:
         with eager:
             engine.engine.module(
-                torch.from_numpy(micro.tokens[0, :-1]).to(engine.device),
+                torch.from_numpy(micro.inputs[0]).to(engine.device),
                 torch.from_numpy(micro.positions[0]).to(engine.device),
                 torch.tensor(bounds, dtype=torch.int32, device=engine.device),
                 engine.phase.rope_theta,

@@ -40,9 +40,7 @@ def batches_of(job: Job) -> Batches:
 
 def inputs_of(micro: Micro) -> list[Tensor]:
     """Flattened: ids, positions, bounds, targets."""
-    return [
-        torch.from_numpy(each.reshape(-1)) for each in (micro.tokens[:, :-1], micro.positions, micro.cu_seqlens, micro.targets)
-    ]
+    return [torch.from_numpy(each.reshape(-1)) for each in (micro.inputs, micro.positions, micro.cu_seqlens, micro.targets)]
 
 
 def main() -> None:

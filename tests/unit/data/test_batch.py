@@ -57,8 +57,8 @@ def test_positions_restart_with_each_document(batches: Batches):
 def test_a_micro_batch_has_the_shapes_and_types_of_the_model(batches: Batches):
     micro = batches.micro(8, 3)
     assert (micro.tokens.shape, micro.targets.shape, micro.positions.shape) == ((2, 33), (2, 32), (2, 32))
-    assert {micro.tokens.dtype, micro.positions.dtype, micro.cu_seqlens.dtype} == {np.dtype(np.int32)}
-    assert {micro.targets.dtype, micro.rows.dtype} == {np.dtype(np.int64)}
+    assert {each.dtype for each in (micro.inputs, micro.targets, micro.positions, micro.cu_seqlens)} == {np.dtype(np.int32)}
+    assert (micro.rows.dtype, micro.inputs.shape, micro.last.shape) == (np.dtype(np.int64), (2, 32), (2,))
 
 
 def test_micro_batches_read_at_once_are_those_read_one_by_one(batches: Batches):

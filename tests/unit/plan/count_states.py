@@ -27,7 +27,14 @@ def micro(phase: Phase) -> Micro:
     tokens = np.random.default_rng(0).integers(3, 300, (1, phase.context + 1))
     bounds = np.array([0, phase.context], dtype=np.int32)
     positions = np.arange(phase.context)[None]
-    return Micro(rows=np.zeros(1, dtype=np.int64), tokens=tokens, targets=tokens[:, 1:], cu_seqlens=bounds, positions=positions)
+    return Micro(
+        rows=np.zeros(1, dtype=np.int64),
+        inputs=tokens[:, :-1],
+        last=tokens[:, -1],
+        targets=tokens[:, 1:],
+        cu_seqlens=bounds,
+        positions=positions,
+    )
 
 
 def count(engine: Engine, phase: Phase, zero: int) -> dict[str, int]:

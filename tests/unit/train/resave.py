@@ -13,6 +13,7 @@ from yulan.data.pack import Pack
 from yulan.schema import load_json, structure
 from yulan.train import reduce
 from yulan.train.backend import connect
+from yulan.train.checkpoint import stream, write
 from yulan.train.checkpoint.write import write_checkpoint
 from yulan.train.engine import Engine
 from yulan.train.launch.job import Job, read_job
@@ -23,6 +24,8 @@ from yulan.train.run import Run
 LR = 0.01
 BUCKET = 4096
 """Small, so that a slice is exchanged in several turns."""
+# So small that what ranks send is written in many parts, and hashed behind the writing.
+stream.BUFFER, write.SMALL = 2000, 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -42,7 +42,12 @@ def micros(job: Job) -> list[Micro]:
         bounds = (np.arange(BATCH + 1) * width).astype(np.int32)
         made.append(
             Micro(
-                rows=np.arange(BATCH) + step * BATCH, tokens=tokens, targets=tokens[:, 1:], cu_seqlens=bounds, positions=positions
+                rows=np.arange(BATCH) + step * BATCH,
+                inputs=tokens[:, :-1],
+                last=tokens[:, -1],
+                targets=tokens[:, 1:],
+                cu_seqlens=bounds,
+                positions=positions,
             )
         )
     return made

@@ -1,7 +1,7 @@
 """Read a checkpoint: any rank, any piece of any tensor, nothing copied that is not asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from yulan.model.shape import Parameter
 from yulan.recipe.model import Model
 from yulan.schema import structure
 from yulan.train.checkpoint.codec import SCALE, blocks, decode
+from yulan.train.checkpoint.proof import Proof
 from yulan.train.checkpoint.state import STATE, State, TensorRow, read_state, read_tensors
 from yulan.train.checkpoint.stream import KINDS
 
@@ -22,7 +23,7 @@ TYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """An opened checkpoint; its bytes are verified by `scan.require_whole`, before."""
+    """An opened checkpoint; its bytes are verified before, by `scan.require_whole`, or on the way, by `proof`."""
 
     folder: Path
     state: State
@@ -30,6 +31,8 @@ class Checkpoint:
     """(set, tensor name) -> file."""
     rows: dict[tuple[str, str], TensorRow]
     opened: dict[Path, Any]
+    proof: Proof | None
+    """What a tensor waits for before it is given out."""
 
     @property
     def has_moments(self) -> bool:
@@ -46,6 +49,8 @@ class Checkpoint:
         if (kind, name) not in self.files:
             raise IntegrityError(f"{kind} of {name} is not there", where=self.folder, cure="Fetch the checkpoint again")
         path, row = self.files[kind, name], self.rows[kind, name]
+        if self.proof is not None:
+            self.proof.require(path.name)
         try:
             if path not in self.opened:
                 self.opened[path] = safe_open(path, framework="pt")
@@ -100,4 +105,14 @@ def read_checkpoint(folder: Path, parameters: Sequence[Parameter] | None = None)
         files={(row.set, row.name): folder / row.file for row in rows},
         rows={(row.set, row.name): row for row in rows},
         opened={},
+        proof=None,
     )
+
+
+def read_whole(folder: Path, parameters: Sequence[Parameter] | None = None) -> Checkpoint:
+    """The same, held to its manifest on the way: one file is hashed while tensors of another are read.
+
+    Raises: IntegrityError: it is not whole; a tensor file says so when one of its tensors is asked for, or `proof.require_all`.
+    """
+    proof = Proof(folder)
+    return replace(read_checkpoint(folder, parameters), proof=proof)

@@ -15,7 +15,7 @@ from yulan.layout import MANIFEST
 from yulan.model.balance import POWERS, factors, rebalance
 from yulan.model.shape import parameters
 from yulan.schema import plain
-from yulan.train.checkpoint.read import Checkpoint, read_checkpoint
+from yulan.train.checkpoint.read import Checkpoint, read_checkpoint, read_whole
 from yulan.train.checkpoint.scan import require_whole
 from yulan.train.checkpoint.shrink import require_new
 from yulan.train.checkpoint.state import State
@@ -38,8 +38,7 @@ def rebalance_checkpoint(folder: Path, into: Path) -> dict[str, float]:
     Raises: IntegrityError: the checkpoint is not whole; StateError: it holds no fp32 moments, or `into` is there already.
     """
     require_new(into)
-    require_whole(folder)
-    found = read_checkpoint(folder)
+    found = read_whole(folder)
     narrow = {row.dtype for (kind, _), row in found.rows.items() if kind in POWERS} - {"F32"}
     if not found.has_moments or narrow:
         raise StateError(

@@ -36,12 +36,12 @@ def differences(folder: Path) -> list[str]:
         return [f"missing  {MANIFEST}"]
     try:
         told = manifest.read(folder / MANIFEST)
-        return manifest.differences(folder, told, but=BUT) or _contradictions(told, read_state(folder))
+        return manifest.differences(folder, told, but=BUT) or contradictions(told, read_state(folder))
     except YulanError as error:
         return [error.what]
 
 
-def _contradictions(told: Manifest, state: State) -> list[str]:
+def contradictions(told: Manifest, state: State) -> list[str]:
     """A manifest covers every other file and nothing covers it: what it repeats of state.json must be so."""
     said = {name: getattr(told, name) for name in identity(state)}
     said["summary"] = {name: value for name, value in told.summary.items() if name in identity(state)["summary"]}
@@ -51,7 +51,12 @@ def _contradictions(told: Manifest, state: State) -> list[str]:
 def require_whole(folder: Path) -> None:
     """Raises: IntegrityError: the folder is not as its manifest says, each file named."""
     if rows := differences(folder):
-        raise IntegrityError("is not a whole checkpoint", where=folder, cure="Fetch it again, or use another one", evidence=rows)
+        raise not_whole(folder, rows)
+
+
+def not_whole(folder: Path, rows: list[str]) -> IntegrityError:
+    """`rows`: what differs."""
+    return IntegrityError("is not a whole checkpoint", where=folder, cure="Fetch it again, or use another one", evidence=rows)
 
 
 def newest(checkpoints: Path) -> tuple[Path | None, list[str]]:

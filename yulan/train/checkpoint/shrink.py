@@ -9,8 +9,7 @@ from yulan import manifest
 from yulan.errors import StateError
 from yulan.layout import MANIFEST
 from yulan.model.shape import parameters
-from yulan.train.checkpoint.read import read_checkpoint
-from yulan.train.checkpoint.scan import require_whole
+from yulan.train.checkpoint.read import read_whole
 from yulan.train.checkpoint.state import Precision
 from yulan.train.checkpoint.write import Origin, write_checkpoint
 
@@ -21,8 +20,7 @@ def shrink(folder: Path, into: Path, moments: Precision) -> None:
     Raises: IntegrityError: the checkpoint is not whole; StateError: it holds no moments, or `into` is there already.
     """
     require_new(into)
-    require_whole(folder)
-    found = read_checkpoint(folder)
+    found = read_whole(folder)
     if not found.has_moments:
         raise StateError("holds no moments that could be shrunk", where=folder, cure="Name a checkpoint with optimizer states")
 

@@ -1,8 +1,9 @@
 """Write a checkpoint: streamed, hashed while written, manifest last, renamed into place; then sweep the old ones."""
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +19,7 @@ from yulan.schema import plain
 from yulan.train.checkpoint.codec import DTYPES, SCALE, Encoder, blocks
 from yulan.train.checkpoint.scan import differences, prune, step_name
 from yulan.train.checkpoint.state import FORMAT, TENSORS, Precision, State, TensorRow, TensorTable, identity, state_files
-from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, tensor_bytes
+from yulan.train.checkpoint.stream import KINDS, Fragment, Parts, half, tensor_bytes
 
 SHARD = 5 * 10**9
 """Bytes of the largest tensor file."""
@@ -61,7 +62,8 @@ def write_checkpoint(
                 list(tensor_bytes(shard, fragment, kind, group))
         return
     files.require_space(folder.parent, sum(DTYPES[each][1] for each in kinds.values()) * sum(p.size for p in parameters))
-    with files.new_folder(folder) as partial, ThreadPoolExecutor(2) as pool:
+    with files.new_folder(folder) as partial, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
+        pools = one, other
         listed: list[File] = []
         rows: list[TensorRow] = []
         for kind, precision in kinds.items():
@@ -69,13 +71,13 @@ def write_checkpoint(
                 name = f"{index:05d}-of-{len(shards):05d}.safetensors"
                 scales: dict[str, torch.Tensor] = {}
                 parts = _encoded(tensor_bytes(shard, fragment, kind, group), kind, precision, scales)
-                file, found = _write_tensors(partial, name, kind, shard, parts, precision, pool)
+                file, found = _write_tensors(partial, name, kind, shard, parts, precision, pools)
                 listed.append(file)
                 rows += found
                 if scales:
                     small = [replace(p, shape=(blocks(p.size),)) for p in shard]
                     parts = ((p, memoryview(scales[p.name].numpy()).cast("B")) for p in small)
-                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", pool)
+                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", pools)
                     listed.append(file)
                     rows += found
         table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
@@ -128,36 +130,55 @@ def _header(parameters: Sequence[Parameter], precision: Precision) -> bytes:
 
 
 class _Hashing:
-    """A file that is hashed as it is written, by other threads: each byte goes into two sums."""
+    """A file that is hashed as it is written, by two other threads: each byte goes into two sums."""
 
-    def __init__(self, file: IO[bytes], pool: Executor) -> None:
-        self.file, self.pool, self.sum, self.size = file, pool, digest.running(), 0
+    def __init__(self, file: IO[bytes], pools: Sequence[Executor]) -> None:
+        """`pools`: of one thread each, as a sum takes bytes in their order."""
+        self.file, self.pools, self.sum, self.size = file, pools, digest.running(), 0
+        self.waiting: deque[tuple[int, Future[None]]] = deque()
+        """What is still being hashed: bytes written before it and with it, and the work."""
 
     def write(self, data: bytes | memoryview, *also: Any) -> None:
-        """Write and hash, into the sums `also` too; all is done with `data` when it returns."""
+        """Write and hash, into the sum `also` too. `data` may be hashed until a part's bytes more were written."""
         sums = (self.sum, *also)
-        jobs = [self.pool.submit(each.update, data) for each in sums] if len(data) >= SMALL else []
-        self.file.write(data)
-        for each in sums if not jobs else ():
-            each.update(data)
-        if jobs:
-            files.write_behind(self.file, self.size, len(data))
-        for job in jobs:
-            job.result()
+        if len(data) < SMALL and not self.waiting:
+            self.file.write(data)
+            for each in sums:
+                each.update(data)
+            self.size += len(data)
+            return
         self.size += len(data)
+        self.waiting += [(self.size, pool.submit(each.update, data)) for pool, each in zip(self.pools, sums, strict=False)]
+        self.file.write(data)
+        if len(data) >= SMALL:
+            files.write_behind(self.file, self.size - len(data), len(data))
+        self.wait(self.size - 4 * half())
+
+    def wait(self, upto: int) -> None:
+        """Until every byte before it is hashed, and those that went with it."""
+        while self.waiting and self.waiting[0][0] <= upto:
+            self.waiting.popleft()[1].result()
 
 
 def _write_tensors(
-    folder: Path, part: str, kind: str, parameters: Sequence[Parameter], parts: Parts, precision: Precision, pool: Executor
+    folder: Path,
+    part: str,
+    kind: str,
+    parameters: Sequence[Parameter],
+    parts: Parts,
+    precision: Precision,
+    pools: Sequence[Executor],
 ) -> tuple[File, list[TensorRow]]:
     """Write one file of a set; returns it as the manifest lists it, and its tensors as tensors.json does."""
     sums = {p.name: digest.running() for p in parameters}
     path = folder / f"{kind}-{part}"
     with files.open_new(path) as file:
-        out = _Hashing(file, pool)
+        out = _Hashing(file, pools)
         out.write(_header(parameters, precision))
         for parameter, data in parts:
             out.write(data, sums[parameter.name])
+    # Also while the disk was waited for.
+    out.wait(out.size)
     rows = [
         TensorRow(
             name=p.name, set=kind, file=path.name, dtype=DTYPES[precision][0], shape=p.shape, sha256=sums[p.name].hexdigest()
