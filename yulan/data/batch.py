@@ -82,8 +82,9 @@ def _assembled(pack: Pack, rows: Ints, micros: int) -> list[Micro]:
     # Begins, counted in the flattened inputs (R x T) and, one place to the left, in the targets.
     place = found.begins - row
     targets.reshape(-1)[place[column > 0] - 1] = NO_LOSS
-    for short in np.flatnonzero(found.lengths <= context).tolist():
-        targets[short, found.lengths[short] - 1 :] = NO_LOSS
+    short = np.flatnonzero(found.lengths <= context)
+    if len(short):
+        targets[short] = np.where(np.arange(context) >= found.lengths[short, None] - 1, NO_LOSS, targets[short])
     bounds = np.append(place[column < context], targets.size).astype(np.int32)
     turns = np.repeat(bounds[:-1], np.diff(bounds))
     positions = np.subtract(_line(targets.size), turns, out=turns).reshape(targets.shape)

@@ -9,7 +9,7 @@ import pytest
 
 from yulan.manifest import Manifest
 from yulan.recipe import Book
-from yulan.report import charts
+from yulan.report import charts, tables
 from yulan.report.facts import Facts
 from yulan.report.page import Rule, Subject, render
 
@@ -91,6 +91,13 @@ def test_every_number_a_picture_shows_stands_in_a_table_too(read: Reader, facts:
     assert {f"{score.after:.3f}" for score in facts.scores} <= words
     assert {made.digest for made in artifacts.values()} <= words
     assert "0.250 ± 0.043" in words
+
+
+def test_what_packing_lost_stands_beside_each_mix(book: Book, artifacts: dict[str, Manifest]):
+    rows = tables.packing(artifacts).rows
+    assert [row[0] for row in rows] == list(book.recipe.phases)
+    assert rows[0][1:] == ("whole", "245,760", "1,264", "1,263", "242,393", "22", "3")
+    assert tables.packing({"shards": artifacts["shards"]}).rows == ()
 
 
 def test_equal_subjects_give_equal_pages(page: str, book: Book, facts: Facts, artifacts: dict[str, Manifest]):
