@@ -1,5 +1,6 @@
 """Token shards: plain little-endian files of ids, and beside them which document lies where."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from yulan import files
 from yulan.data.documents import is_held_out, read_documents, read_training, source_names
+from yulan.data.quick import encode_all, quicken
 from yulan.data.tokenizer import Codec
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
@@ -121,22 +123,19 @@ def write_text(
             evidence=[f"empty  {name}" for name in empty[1:]],
         )
     vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
-    sources = {}
+    encoder, threads, sources = quicken(codec), len(os.sched_getaffinity(0)), {}
     for name in source_names(text):
         with open_splits(into, name, vocabulary, settings.tokens) as splits:
-            for ids, texts in read_documents(text, name):
-                chosen = [is_held_out(each, settings.held_out) for each in ids]
+            for (ids, texts), tokens, lengths in encode_all(encoder, read_documents(text, name), threads):
+                sizes = np.array([len(each) if each.isascii() else len(each.encode()) for each in texts])
+                held = np.array([is_held_out(each, settings.held_out) for each in ids])
                 for kind, writer in splits.items():
-                    here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
-                    _encode(writer, [ids[i] for i in here], [texts[i] for i in here], codec)
+                    here = held == (kind == "held")
+                    if here.any():
+                        chosen = [each for each, mine in zip(ids, here.tolist(), strict=True) if mine]
+                        writer.add(chosen, tokens[np.repeat(here, lengths)], lengths[here], int(sizes[here].sum()))
             sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
     return sources
-
-
-def _encode(writer: "Writer", ids: list[str], texts: list[str], codec: Codec) -> None:
-    if ids:
-        tokens, lengths = codec.encode(texts)
-        writer.add(ids, tokens, lengths, sum(len(text.encode()) for text in texts))
 
 
 @contextmanager
