@@ -7,7 +7,6 @@ turns; the first round and starting up are not counted. Ids are compared one by 
 import argparse
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ import pyarrow as pa
 from tests.bench import pairs
 from tests.bench.pages import pages
 from tests.bench.pairs import Aim
-from tests.bench.turns import Turn, in_turns
+from tests.bench.turns import Turn, Watch, in_turns, told
 from yulan import digest
 from yulan.data import frames, tokenizer
 from yulan.data.quick import quicken
@@ -49,9 +48,9 @@ def main() -> None:
 
     def ours() -> Turn:
         shutil.rmtree(folder / "ours", ignore_errors=True)
-        began = time.perf_counter(), time.process_time()
-        write_text(folder / "text", codec, whole, folder / "ours", wanted=[SOURCE])
-        return Turn(wall=time.perf_counter() - began[0], processor=time.process_time() - began[1])
+        with Watch() as watch:
+            write_text(folder / "text", codec, whole, folder / "ours", wanted=[SOURCE])
+        return watch.turn
 
     def theirs() -> Turn:
         command = [
@@ -60,8 +59,7 @@ def main() -> None:
             folder,
             settings.tokenizer.eos,
         ]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        return Turn(wall=float(told[0]), processor=float(told[1]))
+        return told(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     lines = in_turns(
         "tokenise, Parquet to token files", {"ours": ours, "datatrove": theirs}, size, rounds, Aim(at="least", value=3)

@@ -1,5 +1,6 @@
 """Contenders that time themselves, by the wall clock and by their processor time, in turns: two lines each."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,25 @@ def in_turns(
             if number >= warmup:
                 found[each].append(told)
     return lines_of(name, found[names[0]], found[names[1]], [megabytes] * rounds, aim)
+
+
+class Watch:
+    """Times the block it stands over."""
+
+    turn: Turn
+
+    def __enter__(self) -> "Watch":
+        self._began = time.perf_counter(), time.process_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.turn = Turn(wall=time.perf_counter() - self._began[0], processor=time.process_time() - self._began[1])
+
+
+def told(words: str) -> Turn:
+    """What a peer's script prints last: seconds by the wall clock and of its processor."""
+    wall, processor = words.split()[-2:]
+    return Turn(wall=float(wall), processor=float(processor))
 
 
 def lines_of(name: str, ours: list[Turn], theirs: list[Turn], megabytes: list[float], aim: Aim) -> list[Line]:
