@@ -7,6 +7,7 @@ turns, each in one process and started before; ratios are of slices.
 import argparse
 import json
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -87,6 +88,8 @@ def main() -> None:
     for number, part in enumerate(slices):
         for name in (("ours", "theirs"), ("theirs", "ours"))[number % 2]:
             found[name].append({"ours": ours, "theirs": theirs}[name](root, part))
+        took = (f"{name} {found[name][-1][1].wall:.1f} s, {found[name][-1][1].processor:.1f} of its processor" for name in found)
+        print(f"slice {number + 1} of {len(slices)}, {sizes[number]:.1f} MB: {'; '.join(took)}", file=sys.stderr, flush=True)
     mine, other = ([reason for reasons, _ in found[name] for reason in reasons] for name in ("ours", "theirs"))
     unlike = Counter((a, b) for a, b in zip(mine, other, strict=True) if (a is None) != (b is None))
     renamed = sum(a != b and a is not None and b is not None for a, b in zip(mine, other, strict=True))

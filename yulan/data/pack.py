@@ -39,6 +39,7 @@ class Header:
     """Ids of the spans that stand in no window: parts of documents that a span's edge divides, under `whole`."""
     dtype: Literal["uint16", "uint32"]
     eos_id: int
+    vocab_size: int
     shards: tuple[str, ...]
     """Token files, relative to the shards' folder."""
     sources: Mapping[str, Span]
@@ -80,6 +81,7 @@ def write_pack(folder: Path, *, context: int, spans: Mapping[str, Span], segment
         left_out=0,
         dtype=shards.dtype,
         eos_id=shards.eos_id,
+        vocab_size=shards.vocab_size,
         shards=segments.paths,
         sources=spans,
     )
@@ -137,6 +139,7 @@ class Rows:
 class Pack:
     """A pack with its shards, mapped."""
 
+    folder: Path
     header: Header
     offsets: npt.NDArray[np.uint64]
     pieces: npt.NDArray[np.void]
@@ -170,7 +173,8 @@ class Pack:
         parents = [path.rpartition("/")[0] for path in header.shards]
         streams = np.array([parents.index(parent) for parent in parents], np.int64)
         before = np.cumsum(sizes) - sizes
-        return cls(header=header, offsets=offsets, pieces=pieces, tokens=tokens, streams=streams, bases=before - before[streams])
+        bases = before - before[streams]
+        return cls(folder=folder, header=header, offsets=offsets, pieces=pieces, tokens=tokens, streams=streams, bases=bases)
 
     def window(self, row: int) -> Window:
         found = self.rows(np.array([row]))
@@ -178,7 +182,10 @@ class Pack:
         return Window(tokens=found.tokens[0].astype(np.int64), starts=starts, length=int(found.lengths[0]))
 
     def rows(self, rows: Ints) -> Rows:
-        """Windows `rows`, in that order."""
+        """Windows `rows`, in that order.
+
+        Raises: IntegrityError: an id lies outside the vocabulary.
+        """
         width = self.context + 1
         first = self.offsets[rows].astype(np.int64)
         count = self.offsets[rows + 1].astype(np.int64) - first
@@ -196,6 +203,9 @@ class Pack:
             tokens.reshape(len(rows), width)[short] = self.header.eos_id
         for s, a, n, t in zip(shard.tolist(), start.tolist(), length.tolist(), target.tolist(), strict=True):
             tokens[t : t + n] = self.tokens[s][a : a + n]
+        if int(tokens.max()) >= self.header.vocab_size:
+            what = f"a token id outside the vocabulary of {self.header.vocab_size}"
+            raise IntegrityError(what, where=self.folder, cure="Restore the shards with: dvc checkout")
         # A piece that goes on where the one before it ended, in the next file of the stream, begins nothing.
         place, stream = self.bases[shard] + start, self.streams[shard]
         goes_on = (of[1:] == of[:-1]) & (stream[1:] == stream[:-1]) & (place[1:] == place[:-1] + length[:-1])

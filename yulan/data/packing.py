@@ -95,7 +95,7 @@ def index_phase(
         for name, span in sorted(spans.items()):
             if span.quota:
                 if name not in known:
-                    known[name] = starts(name)
+                    known[name] = _fitting(starts(name), name, shards.sources[name].train.tokens)
                 found[name] = _parts(known[name], shards.sources[name].train.tokens, span, rule, context)
         return found
 
@@ -113,6 +113,14 @@ def index_phase(
     header = _write(folder, packing, windows, context, spans, parts, shards)
     divided = sum(int(((each.length > context) | ~each.head | ~each.tail).sum()) for each in parts.values())
     return _counted(header, parts, divided)
+
+
+def _fitting(starts: Ints, name: str, tokens: int) -> Ints:
+    """Raises: DataError: documents begin behind the end of their stream."""
+    if not len(starts) or int(starts[-1]) >= tokens:
+        cure = "Build the shards again"
+        raise DataError(f"the documents of {name} are not those of its {tokens:,} tokens", cure=cure)
+    return starts
 
 
 def _counted(header: Header, parts: Mapping[str, Parts], cut: int) -> Packed:
@@ -222,6 +230,7 @@ def _write(
         left_out=sum(span.quota for span in spans.values()) - filled,
         dtype=shards.dtype,
         eos_id=shards.eos_id,
+        vocab_size=shards.vocab_size,
         shards=tuple(paths),
         sources=spans,
     )

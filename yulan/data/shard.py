@@ -27,6 +27,8 @@ DOCUMENTS = "documents.parquet"
 COLUMNS = pa.schema([("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
 GROUP = 1 << 16
 """Rows in a row group of a table of documents."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError)
+"""What pyarrow raises on damaged files: a footer's names, say, need not be UTF-8."""
 SplitName = Literal["train", "held"]
 SPLITS: tuple[SplitName, ...] = ("train", "held")
 
@@ -215,6 +217,10 @@ def read_shards(folder: Path) -> Shards:
     made = structure(raw, Shards)
     splits = [split for source in made.sources.values() for split in (source.train, source.held)]
     require_safe([file.path for split in splits for file in split.files], folder / INDEX)
+    control = max(made.eos_id, made.bos_id or 0)
+    unlike = any(split.tokens != sum(file.tokens for file in split.files) for split in splits)
+    if unlike or control >= made.vocab_size or (made.dtype == "uint16" and made.vocab_size > 1 << 16):
+        raise IntegrityError("its numbers contradict each other", where=folder / INDEX, cure="Build the shards again")
     return made
 
 
@@ -255,6 +261,19 @@ class Stream:
 
 
 def document_starts(folder: Path, source: str, split: SplitName = "train") -> npt.NDArray[np.int64]:
-    """Where each document of a split begins in its stream, rising."""
-    table = pq.read_table(folder / source / split / DOCUMENTS, columns=["start"])
-    return table["start"].to_numpy().astype(np.int64)
+    """Where each document of a split begins in its stream, rising.
+
+    Raises: DataError: not such a table.
+    """
+    path = folder / source / split / DOCUMENTS
+    try:
+        table = pq.read_table(path, columns=["start", "length"], partitioning=None)
+        starts, lengths = (table[name].to_numpy().astype(np.int64) for name in ("start", "length"))
+        # From 0 on, without a hole.
+        sound = table.num_columns == 2 and bool((np.append(starts, lengths.sum()) == np.append(0, np.cumsum(lengths))).all())
+    except (*DAMAGE, TypeError) as error:
+        what = f"not a table of documents ({error.__class__.__name__})"
+        raise DataError(what, where=path, cure="Build the shards again") from None
+    if not sound or (lengths < 1).any():
+        raise DataError("its documents do not follow each other", where=path, cure="Build the shards again")
+    return starts

@@ -59,6 +59,7 @@ def test_tokens_come_from_the_shards_and_quotas_from_the_pack(tmp_path: Path, bo
         left_out=0,
         dtype="uint16",
         eos_id=2,
+        vocab_size=300,
         shards=("a.bin",),
         sources=spans,
     )
