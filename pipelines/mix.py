@@ -3,10 +3,10 @@
 from collections import Counter
 
 from pipelines.stage import Stage, run
-from yulan.data import trace
-from yulan.data.pack import HEADER, read_header, write_pack
+from yulan.data.pack import HEADER, Ints, read_header
+from yulan.data.packing import index_phase
 from yulan.data.shard import DOCUMENTS, INDEX, document_starts, read_shards
-from yulan.data.spans import Span, cut_segments, plan_spans
+from yulan.data.spans import Span
 from yulan.errors import StateError
 from yulan.recipe import INIT
 
@@ -18,21 +18,28 @@ def work(stage: Stage) -> None:
     place, _ = stage.open("shards", only=[INDEX])
     shards = read_shards(place.data)
     taken = {} if phase.after == INIT else read_header(stage.open("mix", phase.after, only=[HEADER])[0].data).sources
-    spans = plan_spans(stage.book.mix(stage.phase), phase.steps * phase.step_tokens, shards, taken)
-    header = write_pack(stage.place.data, context=phase.context, spans=spans, segments=cut_segments(spans, shards), shards=shards)
-    used = {name: span for name, span in spans.items() if span.quota}
-    stage.open("shards", only=[f"{name}/train/{DOCUMENTS}" for name in used])
-    starts = {name: document_starts(place.data, name) for name in used}
-    sizes = {name: shards.sources[name].train.tokens for name in used}
+
+    def starts(name: str) -> Ints:
+        stage.open("shards", only=[f"{name}/train/{DOCUMENTS}"])
+        return document_starts(place.data, name)
+
+    made = index_phase(
+        stage.place.data,
+        packing=phase.packing,
+        portions=stage.book.mix(stage.phase),
+        windows=phase.windows,
+        context=phase.context,
+        shards=shards,
+        starts=starts,
+        taken=taken,
+    )
+    used = {name: span for name, span in made.header.sources.items() if span.quota}
     stage.seal(
-        keys=[f"phases.{stage.phase}.{key}" for key in ("after", "mix", "tokens", "context", "batch")],
-        summary={
-            "windows": header.windows,
-            "tokens": header.tokens,
-            "padding": header.padding,
+        keys=[f"phases.{stage.phase}.{key}" for key in ("after", "mix", "tokens", "context", "packing", "batch")],
+        summary=made.summary
+        | {
             "dropped": phase.dropped,
             "repeated": sum(span.repeated for span in used.values()),
-            "cut_documents": trace.count_cut(used, starts, sizes, phase.context),
             "sources": {name: span.quota for name, span in used.items()},
             "families": shares(stage, used, "family"),
             "languages": shares(stage, used, "language"),

@@ -3,7 +3,7 @@
 
 Texts of nano's encyclopaedias, of a hundred words and more, are copied with 2, 5, 10 or 20 % of their words replaced. Recall:
 copies that are in one group with their original. Precision: of the documents beyond the first of their group, those with another
-one in it at a Jaccard similarity of 0.5 or more.
+one in it at a Jaccard similarity of 0.5 or more. `--speed` takes 40 MB of pages instead and times both, in turns.
 """
 
 import argparse
@@ -11,16 +11,20 @@ import json
 import random
 import shutil
 import subprocess
-import time
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+from tests.bench import pairs
+from tests.bench.pages import pages
+from tests.bench.pairs import Aim
+from tests.bench.turns import Turn, Watch, in_turns, told
 from yulan.data import frames
 from yulan.data.dedup.minhash import find_copies
 from yulan.data.words import words
 from yulan.layout import find_root
 from yulan.recipe import load_recipe
+from yulan.recipe.corpus import Dedup
 
 EDITS = (0.02, 0.05, 0.1, 0.2)
 
@@ -60,38 +64,59 @@ def jaccard(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) ->
     return len(one & two) / len(one | two)
 
 
-def theirs(root: Path, texts: list[str]) -> tuple[list[Hashable], float]:
+def theirs(root: Path, texts: list[str]) -> tuple[list[Hashable], Turn]:
     folder = root / ".cache/peers/copies"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts), encoding="utf-8")
     command = [root / ".cache/peers/bin/python", root / "tests/bench/peers/datatrove_minhash.py", folder]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     groups = json.loads((folder / "groups.json").read_text(encoding="utf-8"))
-    return [-1 - row if group is None else group for row, group in enumerate(groups)], float(told.split()[-1])
+    return [-1 - row if group is None else group for row, group in enumerate(groups)], told(done.stdout)
+
+
+def speed(root: Path, rules: Dedup, megabytes: float, rounds: int) -> None:
+    texts = pages(root / "artifacts/nano/raw/data", megabytes, seed=1)
+    size = sum(len(text.encode()) for text in texts) / 1e6
+
+    def mine() -> Turn:
+        with Watch() as watch:
+            find_copies(texts, rules)
+        return watch.turn
+
+    find_copies(texts[:10], rules)
+    contenders = {"ours": mine, "datatrove": lambda: theirs(root, texts)[1]}
+    lines = in_turns("de-duplicate, MinHash", contenders, size, rounds, Aim(at="least", value=10), warmup=0)
+    print(f"{len(texts):,} texts, {size:.1f} MB")
+    print(pairs.head())
+    pairs.show(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--copies", type=int, default=2000, help="of each share")
-    copies, root = parser.parse_args().copies, find_root()
-    rules = load_recipe(root, "nano").recipe.data.dedup
+    parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--megabytes", type=float, default=40, help="with --speed")
+    parser.add_argument("--rounds", type=int, default=3, help="with --speed")
+    parser.add_argument("--quick", action="store_true", help="1 MB, one round")
+    asked, root = parser.parse_args(), find_root()
+    copies, rules = 50 if asked.quick else asked.copies, load_recipe(root, "nano").recipe.data.dedup
+    if asked.speed:
+        return speed(root, rules, 1 if asked.quick else asked.megabytes, 1 if asked.quick else asked.rounds)
     folder = root / "artifacts/nano/raw/data"
     raw = frames.read([path for name in ("en/passages", "en/wiki") for path in frames.parts(folder, name)])["text"].to_pylist()
     raw = [text for text in dict.fromkeys(raw) if len(text.split()) >= 100]
     random.Random(2).shuffle(raw)
-    texts, pairs = plant(raw[: len(EDITS) * copies], min(copies, len(raw) // len(EDITS)), seed=3)
+    texts, planted = plant(raw[: len(EDITS) * copies], min(copies, len(raw) // len(EDITS)), seed=3)
     find_copies(texts[:10], rules)
-    began = time.process_time()
     mine = find_copies(texts, rules).near.tolist()
-    seconds = time.process_time() - began
-    other, slower = theirs(root, texts)
+    other, _ = theirs(root, texts)
     size = sum(len(text.encode()) for text in texts) / 1e6
-    print(f"{len(texts):,} texts, {size:.1f} MB, {len(pairs[EDITS[0]]):,} copies of each share")
-    ours, peers = score(mine, texts, pairs), score(other, texts, pairs)
+    print(f"{len(texts):,} texts, {size:.1f} MB, {len(planted[EDITS[0]]):,} copies of each share")
+    ours, peers = score(mine, texts, planted), score(other, texts, planted)
     for name, value in ours.items():
         print(f"{name:14} {value:10.4g} {peers[name]:10.4g}")
-    print(f"{size / seconds:.1f} MB a CPU second against {size / slower:.2f}: {slower / seconds:.1f}x")
+    return None
 
 
 if __name__ == "__main__":

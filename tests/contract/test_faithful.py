@@ -54,7 +54,7 @@ def test_every_key_of_the_recipe_has_a_line():
 def test_what_phases_share_is_shared():
     phases = RECIPE["phases"]
     long = {"phase-26", "phase-27"}
-    for key in ("context", "rope_theta", "batch", "grid"):
+    for key in ("context", "packing", "rope_theta", "batch", "grid"):
         for name, phase in phases.items():
             assert phase[key] == phases["phase-26" if name in long else "phase-01"][key], (name, key)
     book = load_recipe(ROOT, "yulan-mini")

@@ -201,6 +201,7 @@ def write_own_text(folder: Path) -> Path:
         "decay": 4,
         "tokens": 4 * 4 * 64,
         "context": 64,
+        "packing": "stream",
         "rope_theta": 10000.0,
         "batch": 4,
         "grid": 4,

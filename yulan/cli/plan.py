@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
+from yulan import manifest
 from yulan.errors import ResourceError
-from yulan.layout import find_root, recipe_file
+from yulan.layout import Layout, find_root, recipe_file
 from yulan.params import read_params
 from yulan.plan import FORMULA, REPORTABLE, Plan, Rate, make_plan
 from yulan.plan.fit import Fit, fit
 from yulan.profile import load_profile
-from yulan.recipe import load_recipe, read_recipe
+from yulan.recipe import Recipe, load_recipe, read_recipe
 from yulan.schema import plain
 
 # 7,174 tokens/s a GPU is what the authors' own script works out for 1 T tokens (pretrain/scripts/estimate_mfu.py); by this
@@ -55,7 +56,19 @@ def plan(
         click.echo(json.dumps(plain(made), sort_keys=True))
     else:
         _table(made)
+        _packed(Layout(root=root, recipe=found.name), found)
     return None
+
+
+def _packed(layout: Layout, recipe: Recipe) -> None:
+    """What packing made of the phases whose mix is there."""
+    for phase in recipe.phases:
+        place = layout.stage("mix", phase)
+        about = manifest.read(place.manifest).summary if place.manifest.is_file() else {}
+        # Mixes of before there was a choice do not say.
+        if "packing" in about:
+            lost = f"{about['padding']:,} of {about['tokens']:,} inputs are padding, {about['left_out']:,} ids left out"
+            click.echo(f"{phase}, packed {about['packing']}: {lost}, {about['cut_documents']:,} documents cut")
 
 
 def _data(root: Path, recipe: str, into: Path | None) -> None:
@@ -116,14 +129,16 @@ def _say(found: Fit, profile: str) -> None:
 def _table(made: Plan) -> None:
     click.echo(f"{made.recipe}: {made.parameters:,} parameters as trained (the head is counted once if it is tied),")
     click.echo(f"{made.untied:,} with a head of its own, {made.folded:,} folded into plain Llama")
-    head = f"{'phase':14} {'tokens':>17} {'from step':>9} {'steps':>7} {'context':>7} {'FLOPs':>9} {'+recompute':>10}"
+    head = (
+        f"{'phase':14} {'tokens':>17} {'from step':>9} {'steps':>7} {'context':>7} {'packing':8} {'FLOPs':>9} {'+recompute':>10}"
+    )
     click.echo(f"{head} {'of 1e23':>8} {'GPU-hours':>10} {'time':>10} {'checkpoint':>10} {'kept':>9}")
     for p in made.phases:
-        sizes = f"{p.name:14} {p.tokens:17,} {p.start:9,} {p.steps:7,} {p.context:7,} {p.flops:9.3g} {p.recompute:10.3g}"
-        costs = f"{p.cumulative / REPORTABLE:8.3%} {p.gpu_hours:10,.1f} {_time(p.seconds):>10}"
+        sizes = f"{p.name:14} {p.tokens:17,} {p.start:9,} {p.steps:7,} {p.context:7,} {p.packing:8} {p.flops:9.3g}"
+        costs = f"{p.recompute:10.3g} {p.cumulative / REPORTABLE:8.3%} {p.gpu_hours:10,.1f} {_time(p.seconds):>10}"
         click.echo(f"{sizes} {costs} {_size(p.checkpoint):>10} {_size(p.checkpoints):>9}")
     steps, hours, again = (sum(getattr(p, key) for p in made.phases) for key in ("steps", "gpu_hours", "recompute"))
-    sizes = f"{'all':14} {made.tokens:17,} {'':9} {steps:7,} {'':7} {made.flops:9.3g} {again:10.3g}"
+    sizes = f"{'all':14} {made.tokens:17,} {'':9} {steps:7,} {'':7} {'':8} {made.flops:9.3g} {again:10.3g}"
     click.echo(f"{sizes} {'':8} {hours:10,.1f} {_time(made.seconds):>10} {'':10} {_size(made.disk):>9}")
     for path in made.paths:
         click.echo(

@@ -13,6 +13,7 @@ from yulan.data.shard import Shards, map_tokens
 from yulan.data.spans import Segments, Span
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
+from yulan.recipe.training import Packing
 from yulan.schema import check, load_json, plain, structure
 
 HEADER, OFFSETS, PIECES = "pack.json", "offsets.bin", "pieces.bin"
@@ -31,10 +32,14 @@ class Header:
     windows: int
     tokens: int
     """The phase's budget: windows x context."""
+    packing: Packing
     padding: int
-    """Ids that the windows lack: the last one has no id after its last input."""
+    """Inputs that hold no id."""
+    left_out: int
+    """Ids of the spans that stand in no window: parts of documents that a span's edge divides, under `whole`."""
     dtype: Literal["uint16", "uint32"]
     eos_id: int
+    vocab_size: int
     shards: tuple[str, ...]
     """Token files, relative to the shards' folder."""
     sources: Mapping[str, Span]
@@ -67,20 +72,27 @@ def write_pack(folder: Path, *, context: int, spans: Mapping[str, Span], segment
     pieces["start"] = segments.start[segment] + start - begins[segment]
     pieces["length"] = np.minimum(high[window], ends[segment]) - start
     header = Header(
-        format=1,
+        format=2,
         context=context,
         windows=windows,
         tokens=total,
-        padding=int(windows * (context + 1) - pieces["length"].sum(dtype=np.int64)),
+        packing="stream",
+        padding=0,
+        left_out=0,
         dtype=shards.dtype,
         eos_id=shards.eos_id,
+        vocab_size=shards.vocab_size,
         shards=segments.paths,
         sources=spans,
     )
+    save_pack(folder, header, offsets, pieces)
+    return header
+
+
+def save_pack(folder: Path, header: Header, offsets: Ints, pieces: npt.NDArray[np.void]) -> None:
     files.write_bytes(folder / OFFSETS, offsets.astype("<u8").tobytes())
     files.write_bytes(folder / PIECES, pieces.tobytes())
     files.write_json(folder / HEADER, plain(header))
-    return header
 
 
 def read_header(folder: Path) -> Header:
@@ -127,6 +139,7 @@ class Rows:
 class Pack:
     """A pack with its shards, mapped."""
 
+    folder: Path
     header: Header
     offsets: npt.NDArray[np.uint64]
     pieces: npt.NDArray[np.void]
@@ -160,15 +173,25 @@ class Pack:
         parents = [path.rpartition("/")[0] for path in header.shards]
         streams = np.array([parents.index(parent) for parent in parents], np.int64)
         before = np.cumsum(sizes) - sizes
-        return cls(header=header, offsets=offsets, pieces=pieces, tokens=tokens, streams=streams, bases=before - before[streams])
+        bases = before - before[streams]
+        return cls(folder=folder, header=header, offsets=offsets, pieces=pieces, tokens=tokens, streams=streams, bases=bases)
 
     def window(self, row: int) -> Window:
         found = self.rows(np.array([row]))
         starts = np.flatnonzero(found.starts[0, : self.context])
         return Window(tokens=found.tokens[0].astype(np.int64), starts=starts, length=int(found.lengths[0]))
 
+    def require_known(self, largest: int) -> None:
+        """Raises: IntegrityError: an id that was read lies outside the vocabulary."""
+        if largest >= self.header.vocab_size:
+            what = f"a token id outside the vocabulary of {self.header.vocab_size}"
+            raise IntegrityError(what, where=self.folder, cure="Restore the shards with: dvc checkout")
+
     def rows(self, rows: Ints) -> Rows:
-        """Windows `rows`, in that order."""
+        """Windows `rows`, in that order.
+
+        Raises: IntegrityError: an id lies outside the vocabulary.
+        """
         width = self.context + 1
         first = self.offsets[rows].astype(np.int64)
         count = self.offsets[rows + 1].astype(np.int64) - first
@@ -180,20 +203,23 @@ class Pack:
         # Where each piece goes: windows lie `width` apart, pieces of one window follow each other.
         target = of * width + ends - length - (np.cumsum(lengths) - lengths)[of]
         tokens = np.empty(len(rows) * width, self.header.dtype)
+        short = np.flatnonzero(lengths < width)
+        padding = short * width + lengths[short]
+        if len(short):
+            tokens.reshape(len(rows), width)[short] = self.header.eos_id
         for s, a, n, t in zip(shard.tolist(), start.tolist(), length.tolist(), target.tolist(), strict=True):
             tokens[t : t + n] = self.tokens[s][a : a + n]
-        short = np.flatnonzero(lengths < width).tolist()
-        for row in short:
-            tokens[row * width + lengths[row] : (row + 1) * width] = self.header.eos_id
+        self.require_known(int(tokens.max()))
         # A piece that goes on where the one before it ended, in the next file of the stream, begins nothing.
         place, stream = self.bases[shard] + start, self.streams[shard]
         goes_on = (of[1:] == of[:-1]) & (stream[1:] == stream[:-1]) & (place[1:] == place[:-1] + length[:-1])
-        begins = np.concatenate([target[:1], target[1:][~goes_on], np.flatnonzero(tokens[:-1] == self.header.eos_id) + 1])
+        ended = np.flatnonzero(tokens[:-1] == self.header.eos_id) + 1
+        begins = np.concatenate([target[:1], target[1:][~goes_on], ended, padding])
         begins.sort()
         begins = begins[np.append(True, begins[1:] != begins[:-1])]
-        for row in short:
-            padding = row * width + lengths[row]
-            begins = np.union1d(begins[(begins < padding) | (begins >= (row + 1) * width)], padding)
+        if len(short):
+            # In the padding nothing begins but itself.
+            begins = begins[begins % width <= lengths[begins // width]]
         return Rows(tokens=tokens.reshape(len(rows), width), begins=begins, lengths=lengths)
 
 

@@ -63,7 +63,10 @@ class Places:
         )
 
     def read(self, pack: Pack, low: int, high: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-        """Of windows low ... high - 1: inputs (n T,), and the id after each window's (n,); eos where there is none."""
+        """Of windows low ... high - 1: inputs (n T,), and the id after each window's (n,); eos where there is none.
+
+        Raises: IntegrityError: an id lies outside the vocabulary.
+        """
         base, context, views = low * pack.context, pack.context, _views(pack)
         found = np.empty((high - low) * context, pack.header.dtype)
         room, own = _view(found), slice(self.edges[low], self.edges[high])
@@ -74,6 +77,7 @@ class Places:
         last = np.array([views[shard][place] for shard, place in self.last[low:high]], np.int32)
         for window, real in self.short_in(low, high):
             found[window * context + real : (window + 1) * context] = last[window] = pack.header.eos_id
+        pack.require_known(int(max(found.max(), last.max())))
         # An id fits into 31 bits, so uint32 needs no copy.
         return found.view(np.int32) if found.itemsize == 4 else found.astype(np.int32), last
 

@@ -1,5 +1,6 @@
 """Token shards: plain little-endian files of ids, and beside them which document lies where."""
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from yulan import files
 from yulan.data.documents import is_held_out, read_documents, read_training, source_names
+from yulan.data.quick import encode_all, quicken
 from yulan.data.tokenizer import Codec
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
@@ -25,6 +27,8 @@ DOCUMENTS = "documents.parquet"
 COLUMNS = pa.schema([("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
 GROUP = 1 << 16
 """Rows in a row group of a table of documents."""
+DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError)
+"""What pyarrow raises on damaged files: a footer's names, say, need not be UTF-8."""
 SplitName = Literal["train", "held"]
 SPLITS: tuple[SplitName, ...] = ("train", "held")
 
@@ -121,22 +125,19 @@ def write_text(
             evidence=[f"empty  {name}" for name in empty[1:]],
         )
     vocabulary = Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
-    sources = {}
+    encoder, threads, sources = quicken(codec), len(os.sched_getaffinity(0)), {}
     for name in source_names(text):
         with open_splits(into, name, vocabulary, settings.tokens) as splits:
-            for ids, texts in read_documents(text, name):
-                chosen = [is_held_out(each, settings.held_out) for each in ids]
+            for (ids, texts), tokens, lengths in encode_all(encoder, read_documents(text, name), threads):
+                sizes = np.array([len(each) if each.isascii() else len(each.encode()) for each in texts])
+                held = np.array([is_held_out(each, settings.held_out) for each in ids])
                 for kind, writer in splits.items():
-                    here = [i for i, held in enumerate(chosen) if held == (kind == "held")]
-                    _encode(writer, [ids[i] for i in here], [texts[i] for i in here], codec)
+                    here = held == (kind == "held")
+                    if here.any():
+                        chosen = [each for each, mine in zip(ids, here.tolist(), strict=True) if mine]
+                        writer.add(chosen, tokens[np.repeat(here, lengths)], lengths[here], int(sizes[here].sum()))
             sources[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
     return sources
-
-
-def _encode(writer: "Writer", ids: list[str], texts: list[str], codec: Codec) -> None:
-    if ids:
-        tokens, lengths = codec.encode(texts)
-        writer.add(ids, tokens, lengths, sum(len(text.encode()) for text in texts))
 
 
 @contextmanager
@@ -216,6 +217,10 @@ def read_shards(folder: Path) -> Shards:
     made = structure(raw, Shards)
     splits = [split for source in made.sources.values() for split in (source.train, source.held)]
     require_safe([file.path for split in splits for file in split.files], folder / INDEX)
+    control = max(made.eos_id, made.bos_id or 0)
+    unlike = any(split.tokens != sum(file.tokens for file in split.files) for split in splits)
+    if unlike or control >= made.vocab_size or (made.dtype == "uint16" and made.vocab_size > 1 << 16):
+        raise IntegrityError("its numbers contradict each other", where=folder / INDEX, cure="Build the shards again")
     return made
 
 
@@ -256,6 +261,19 @@ class Stream:
 
 
 def document_starts(folder: Path, source: str, split: SplitName = "train") -> npt.NDArray[np.int64]:
-    """Where each document of a split begins in its stream, rising."""
-    table = pq.read_table(folder / source / split / DOCUMENTS, columns=["start"])
-    return table["start"].to_numpy().astype(np.int64)
+    """Where each document of a split begins in its stream, rising.
+
+    Raises: DataError: not such a table.
+    """
+    path = folder / source / split / DOCUMENTS
+    try:
+        table = pq.read_table(path, columns=["start", "length"], partitioning=None)
+        starts, lengths = (table[name].to_numpy().astype(np.int64) for name in ("start", "length"))
+        # From 0 on, without a hole.
+        sound = table.num_columns == 2 and bool((np.append(starts, lengths.sum()) == np.append(0, np.cumsum(lengths))).all())
+    except (*DAMAGE, TypeError) as error:
+        what = f"not a table of documents ({error.__class__.__name__})"
+        raise DataError(what, where=path, cure="Build the shards again") from None
+    if not sound or (lengths < 1).any():
+        raise DataError("its documents do not follow each other", where=path, cure="Build the shards again")
+    return starts

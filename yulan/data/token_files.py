@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from yulan import digest
 from yulan.data.documents import is_held_out
-from yulan.data.shard import SourceShards, SplitName, Vocabulary, Writer, open_splits
+from yulan.data.shard import DAMAGE, SourceShards, SplitName, Vocabulary, Writer, open_splits
 from yulan.errors import DataError
 from yulan.recipe import corpus
 
@@ -24,8 +24,6 @@ Ints = npt.NDArray[np.int64]
 
 ROWS, IDS = 4096, 1 << 20
 """Rows that are held at a time, and about how many ids: fewer rows where they are long."""
-DAMAGE = (pa.ArrowException, OSError, ValueError, LookupError, MemoryError, OverflowError)
-"""What pyarrow raises on damaged files: a footer's names, say, need not be UTF-8."""
 BYTES = 2
 """That an id takes in a file before it is compressed, about: an index into a dictionary of 99,000."""
 LARGEST = 1 << 28

@@ -7,6 +7,7 @@ from yulan.plan.need import Need, need
 from yulan.plan.states import STAGES, States, states
 from yulan.profile import Profile
 from yulan.recipe import Anneal, Model, Recipe
+from yulan.recipe.training import Packing
 from yulan.train.able import require_able
 from yulan.train.schedule import rate_in
 
@@ -33,11 +34,12 @@ class Rate:
 class PhasePlan:
     name: str
     tokens: int
-    """Trained on, in whole steps."""
+    """Inputs in whole steps, padding counted."""
     start: int
     """Global step at which it begins."""
     steps: int
     context: int
+    packing: Packing
     flops: float
     recompute: float
     """On top, if every layer's activations are computed again for backward."""
@@ -146,6 +148,7 @@ def make_plan(recipe: Recipe, profile: Profile, profile_name: str, rate: Rate) -
                 start=recipe.start(name),
                 steps=phase.steps,
                 context=phase.context,
+                packing=phase.packing,
                 flops=flops[name],
                 recompute=recompute_per_token(model, phase.context) * tokens,
                 cumulative=sum(flops[p] for p in recipe.path(name)),

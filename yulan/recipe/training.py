@@ -6,6 +6,8 @@ from typing import Literal
 from yulan.errors import RecipeError
 
 Regime = Literal["warmup-stable", "stable", "anneal"]
+Packing = Literal["stream", "best-fit", "whole"]
+"""How documents come into windows: docs/formats/tokens.md."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,9 +106,12 @@ class Phase:
     mix: str
     """Name of a file in mixes/, without .yaml."""
     tokens: int
-    """Budget in trained-on tokens; what does not fill a step is dropped and counted."""
+    """Budget in inputs, padding counted; what does not fill a step is dropped and counted."""
     context: int
     """T: trained-on tokens in a window."""
+    packing: Packing
+    """stream: cut wherever a window is full. best-fit: a document is cut only if it is longer than a window, or where the
+    phase's share of its source ends. whole: only if it is longer than a window."""
     rope_theta: float
     """Base of the rotary angles."""
     batch: int

@@ -56,6 +56,7 @@ def render(subject: Subject) -> str:
         flow=flow.draw(facts, PAGE),
         lineage=lineage.draw(subject.artifacts, PAGE),
         tables={name: build(subject.book, facts) for name, build in tables.BUILT.items()},
+        packing=tables.packing(subject.artifacts),
         digests=tables.digests(subject.artifacts),
         subject=subject,
     )

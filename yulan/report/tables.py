@@ -181,3 +181,15 @@ def digests(artifacts: Mapping[str, Manifest]) -> Table:
     """Every artifact with its whole identity."""
     rows = [(name, made.digest, f"{len(made.files):,}", in_words(made.size, "B")) for name, made in artifacts.items()]
     return Table(head=("artifact", "content digest", "files", "size"), rows=tuple(rows), texts=2)
+
+
+def packing(artifacts: Mapping[str, Manifest]) -> Table:
+    """What became of the documents of each phase."""
+    keys = ("tokens", "padding", "left_out", "targets", "cut_documents", "truncated_targets")
+    rows = [
+        (name.removeprefix("mix@"), made.summary["packing"], *(f"{made.summary[key]:,}" for key in keys))
+        for name, made in artifacts.items()
+        if name.startswith("mix@") and "packing" in made.summary
+    ]
+    head = ("phase", "packing", "inputs", "padding", "left out", "targets", "documents cut", "targets cut off")
+    return Table(head=head, rows=tuple(rows), texts=2)

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from yulan import files, manifest
 from yulan.cli import main
+from yulan.layout import Layout
 
 HERE = Path(__file__).resolve().parents[3]
 
@@ -93,6 +95,19 @@ def test_plan_adds_up_its_phases(root: Path):
     assert [phase["steps"] for phase in made["phases"]] == [160, 100, 60, 60]
     assert sum(phase["tokens"] for phase in made["phases"]) == 4096 * 380
     assert all(phase["seconds"] > 0 for phase in made["phases"])
+
+
+def test_plan_tells_what_packing_lost_once_the_mix_is_there(root: Path):
+    say("use", "nano")
+    layout = Layout(root=root, recipe="nano")
+    assert "are padding" not in say("plan").stdout
+    lost = {"packing": "whole", "tokens": 245760, "padding": 1264, "left_out": 1263, "cut_documents": 22}
+    for phase, summary in (("phase-02", {"padding": 1}), ("phase-03", lost)):
+        place = layout.stage("mix", phase)
+        files.make_folder(place.data)
+        manifest.seal(place, layout, stage="mix", phase=phase, inputs={}, keys={}, summary=summary)
+    said = [line for line in say("plan").stdout.splitlines() if "are padding" in line]
+    assert said == ["phase-03, packed whole: 1,264 of 245,760 inputs are padding, 1,263 ids left out, 22 documents cut"]
 
 
 def test_outside_a_clone_the_error_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -83,7 +83,7 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
     first, after = json.dumps(recipe["phases"]["phase-01"]), "init"
     recipe["phases"] = {}
     for name in phases:
-        made = {"after": after, "context": 32, "batch": 4, "grid": 4, "tokens": 128, "mix": name}
+        made = {"after": after, "context": 32, "packing": "stream", "batch": 4, "grid": 4, "tokens": 128, "mix": name}
         recipe["phases"][name] = json.loads(first) | made | {"checkpoints": {"every": 1, "keep": 1}}
         recipe["phases"][name]["regime"] = "warmup-stable" if after == "init" else "stable"
         after = name

@@ -50,7 +50,18 @@ def test_tokens_come_from_the_shards_and_quotas_from_the_pack(tmp_path: Path, bo
     files.write_json(tmp_path / "shards" / "shards.json", plain(shards))
     spans = {"en/wiki": Span(quota=64, start=0, repeated=0), "qa/arc": Span(quota=0, start=8, repeated=0)}
     header = Header(
-        format=1, context=8, windows=8, tokens=64, padding=1, dtype="uint16", eos_id=2, shards=("a.bin",), sources=spans
+        format=2,
+        context=8,
+        windows=8,
+        tokens=64,
+        packing="stream",
+        padding=0,
+        left_out=0,
+        dtype="uint16",
+        eos_id=2,
+        vocab_size=300,
+        shards=("a.bin",),
+        sources=spans,
     )
     files.write_json(tmp_path / "mix" / "pack.json", plain(header))
     facts = gather(book, {"shards": tmp_path / "shards", "mix@phase-02": tmp_path / "mix"})

@@ -9,7 +9,7 @@ import pytest
 
 from yulan.manifest import Manifest
 from yulan.recipe import Book
-from yulan.report import charts
+from yulan.report import charts, tables
 from yulan.report.facts import Facts
 from yulan.report.page import Rule, Subject, render
 
@@ -100,6 +100,13 @@ def test_stability_has_its_own_part_and_says_which_steps_were_refused(page: str,
     assert "Refused steps" in part
     last = [look.value for look in facts.looks if (look.what, look.step, look.phase) == ("hidden_rms", 320, "phase-03")]
     assert f"{last[0]:.2f} → {last[-1]:.2f}" in part
+
+
+def test_what_packing_lost_stands_beside_each_mix(book: Book, artifacts: dict[str, Manifest]):
+    rows = tables.packing(artifacts).rows
+    assert [row[0] for row in rows] == list(book.recipe.phases)
+    assert rows[0][1:] == ("whole", "245,760", "1,264", "1,263", "242,393", "22", "3")
+    assert tables.packing({"shards": artifacts["shards"]}).rows == ()
 
 
 def test_equal_subjects_give_equal_pages(page: str, book: Book, facts: Facts, artifacts: dict[str, Manifest]):

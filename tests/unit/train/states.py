@@ -32,6 +32,7 @@ PHASE: dict[str, Any] = {
     "decay": 3,
     "tokens": 4 * 8 * 32,
     "context": 32,
+    "packing": "stream",
     "rope_theta": 10000.0,
     "batch": 8,
     "grid": 4,

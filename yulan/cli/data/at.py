@@ -49,9 +49,9 @@ def at(phase: str, step: int, rank: int | None, ranks: int | None, folder: Path 
             click.echo(f"      {line[:SHOWN]}{'…' * (len(line) > SHOWN)}")
     windows, ids = len({each.row for each in passages}), sum(each.length for each in passages)
     documents, cut = len({each.document for each in passages}), sum(each.length < each.tokens for each in passages)
-    lacking = found.windows.header.padding
+    about = found.windows.header
     click.echo(f"{windows} windows, {ids:,} ids of {documents:,} documents; {cut:,} stretches are not a whole one", err=True)
-    click.echo(f"the windows of {phase} lack {lacking:,} ids, which are padding", err=True)
+    click.echo(f"packing {about.packing}: {about.padding:,} of the {about.tokens:,} inputs of {phase} are padding", err=True)
 
 
 def _phase(here: "Where", name: str) -> "Phase":

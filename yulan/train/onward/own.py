@@ -8,9 +8,9 @@ from pathlib import Path
 from yulan import digest, files, manifest
 from yulan.data import tokenizer
 from yulan.data.own.write import Given, Origin, survey, write_own
-from yulan.data.pack import Header, write_pack
-from yulan.data.shard import read_shards, write_shards
-from yulan.data.spans import cut_segments, plan_spans
+from yulan.data.pack import Header
+from yulan.data.packing import index_phase
+from yulan.data.shard import document_starts, read_shards, write_shards
 from yulan.data.tokenizer import Codec
 from yulan.errors import RecipeError, StateError
 from yulan.layout import MANIFEST, Layout, Place
@@ -220,10 +220,18 @@ def _pack(
     """The pack index of the phase. It is quick to make, and equal each time."""
     phase, place, index = recipe.phase(file.name), Place(folder=into / MIX), read_shards(shards.data)
     taken = taken_before(start, {name: origin.digest for name, origin in origins.items()})
-    spans = plan_spans(file.mix, phase.steps * phase.step_tokens, index, taken)
     files.remove(place.folder)
-    segments = cut_segments(spans, index)
-    header = write_pack(place.data, context=phase.context, spans=spans, segments=segments, shards=index)
+    made = index_phase(
+        place.data,
+        packing=phase.packing,
+        portions=file.mix,
+        windows=phase.windows,
+        context=phase.context,
+        shards=index,
+        starts=lambda name: document_starts(shards.data, name),
+        taken=taken,
+    )
+    spans = made.header.sources
     manifest.seal(
         place,
         Layout(root=into, recipe=recipe.name),
@@ -231,15 +239,14 @@ def _pack(
         phase=file.name,
         inputs={"shards": manifest.read(shards.manifest).digest},
         keys={"phase": plain(file)},
-        summary={
-            "windows": header.windows,
-            "tokens": header.tokens,
+        summary=made.summary
+        | {
             "dropped": phase.dropped,
             "repeated": sum(span.repeated for span in spans.values()),
             "sources": {name: span.quota for name, span in spans.items() if span.quota},
         },
     )
-    return place, header
+    return place, made.header
 
 
 def _keep_lineage(start: Start, into: Path, phase: str) -> None:

@@ -10,7 +10,7 @@ from yulan import files
 from yulan.errors import RecipeError
 from yulan.mix import Portions
 from yulan.recipe import INIT, Anneal, Phase, Recipe, Schedule
-from yulan.recipe.training import Checkpoints
+from yulan.recipe.training import Checkpoints, Packing
 from yulan.schema import check, load_yaml, plain, structure
 from yulan.train.checkpoint.state import State
 
@@ -37,6 +37,7 @@ class PhaseFile:
     """Optimizer steps from the peak to 0, the last ones of the phase; for anneal only."""
     tokens: int
     context: int
+    packing: Packing
     rope_theta: float
     batch: int
     grid: int
@@ -65,6 +66,7 @@ class PhaseFile:
             mix=self.name,
             tokens=self.tokens,
             context=self.context,
+            packing=self.packing,
             rope_theta=self.rope_theta,
             batch=self.batch,
             grid=self.grid,

@@ -40,6 +40,7 @@ QUESTION = Item(
 )
 PHASES = {"phase-01": (16, 24), "phase-02": (16, 8), "phase-03": (64, 8), "phase-03-short": (16, 8)}
 """Context and steps."""
+PACKING = {"phase-01": "best-fit", "phase-02": "stream", "phase-03": "whole", "phase-03-short": "best-fit"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +83,7 @@ def write_recipe(root: Path) -> Book:
     for name, (context, steps) in PHASES.items():
         phase = recipe["phases"][name]
         phase["context"], phase["tokens"] = context, context * phase["batch"] * steps
+        phase["packing"] = PACKING[name]
         if phase["anneal"]:
             phase["anneal"] = {"start": 32, "length": 8, "hold": None}
     cleaning = recipe["data"]["clean"]

@@ -92,7 +92,7 @@ def swap_all(proof: Proof) -> None:
 
 
 FORGED: dict[str, Callable[[Proof], object]] = {
-    "another step": leaf_text(lambda leaf: leaf["copies"][0]["seen"][0].update(step=1)),
+    "another step": leaf_text(lambda leaf: leaf["copies"][0]["seen"][0].update(step=99)),
     "one place left out": leaf_text(lambda leaf: leaf["copies"][0]["seen"].pop()),
     "another document": leaf_text(lambda leaf: leaf.update(id="0" * 64)),
     "another twin": leaf_text(lambda leaf: leaf["twins"].append("1" * 64)),
