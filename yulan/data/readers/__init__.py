@@ -9,7 +9,7 @@ from pathlib import Path
 from yulan.data.readers.dictionary import read_characters, read_words
 from yulan.data.readers.questions import read_passages, read_questions
 from yulan.data.readers.reasoning import read_reasoning
-from yulan.data.readers.reject import Reject
+from yulan.data.readers.reject import LONGEST, Reject
 from yulan.data.readers.whole import read_code, read_summaries
 from yulan.errors import RecipeError
 from yulan.recipe.sources import Source
@@ -28,9 +28,6 @@ READERS: Mapping[str, Reader] = {
     "reasoning-gym": read_reasoning,
     "summaries": read_summaries,
 }
-
-LONGEST = 8 << 20
-"""Characters of the longest document that is taken at all; what a recipe keeps is its own, lower bound."""
 
 
 def documents(source: Source, name: str, paths: list[Path]) -> Iterator[str | Reject]:

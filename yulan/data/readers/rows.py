@@ -10,9 +10,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from yulan.data.readers import LONGEST
 from yulan.data.readers.lines import bounded, json_object
-from yulan.data.readers.reject import Reject
+from yulan.data.readers.reject import LONGEST, Reject
 from yulan.errors import DataError
 
 ROWS = 256
