@@ -5,6 +5,7 @@ Ray is an optional extra. Whatever it writes of its own accord lies in a folder 
 
 import os
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ STORE = 1 << 30
 """Bytes of shared memory for what partitions hand back; a part holds 64 MB of text."""
 LEAST_STORE = 80 << 20
 """Ray refuses less."""
+PATIENCE = 10.0
+"""Seconds."""
 SHARED = Path("/dev/shm")
 ENVIRONMENT = {
     # Ray writes a token into the home folder otherwise.
@@ -44,6 +47,8 @@ def connected(address: str | None, scratch: Path, code: Path) -> Iterator[None]:
         os.environ["PYTHONPATH"] = os.pathsep.join([str(code), *filter(None, [os.environ.get("PYTHONPATH")])])
         quiet = {"log_to_driver": False, "configure_logging": False, "include_dashboard": False}
         try:
+            if address is not None:
+                _reach(address)
             if folder is None:
                 ray.init(address=address, log_to_driver=False, configure_logging=False)
             else:
@@ -76,6 +81,15 @@ def _ray() -> Any:
             "Ray is not installed", where="profile: $.data.runner", cure="Run: .venv/bin/pip install '.[ray]', or write native"
         ) from None
     return ray
+
+
+def _reach(address: str) -> None:
+    """Ray itself asks for minutes before it gives up.
+
+    Raises: OSError: nobody listens there.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=PATIENCE).close()
 
 
 def _store(folder: str) -> dict[str, Any]:

@@ -58,6 +58,9 @@ def running(settings: Data, scratch: Path, code: Path) -> Iterator[None]:
         yield
         return
     with cluster.connected(settings.address, scratch, code):
+        daft = _daft()
+        # Daft starts its own actor with the first plan; two plans that begin together would each start one, and one of them dies.
+        daft.from_pydict({"row": [0]}).select(daft.col("row") + 1).collect()
         yield
 
 
@@ -82,13 +85,14 @@ def write(folder: Path, source: str, table: pa.Table, first: int = 0) -> int:
 
     Parts are numbered from `first`. Returns: the number after the last one.
     """
-    return write_sorted(folder / source, table.sort_by([("id", "ascending"), ("text", "ascending")]), first)
+    ordered = table.sort_by([("id", "ascending"), ("text", "ascending")])
+    return write_sorted(folder / source, ordered, PART_BYTES, first)
 
 
-def write_sorted(folder: Path, table: pa.Table, first: int = 0) -> int:
+def write_sorted(folder: Path, table: pa.Table, part_bytes: int, first: int = 0) -> int:
     """The same for rows that are in order, into a source's own folder."""
     table = table.cast(DOCUMENTS)
-    for start, stop in _cuts(table["text"]):
+    for start, stop in _cuts(table["text"], part_bytes):
         write_part(folder / f"{first:05}.parquet", table.slice(start, stop - start))
         first += 1
     return first
@@ -100,11 +104,11 @@ def link(path: Path, target: Path) -> None:
     files.link(path, target)
 
 
-def _cuts(texts: pa.ChunkedArray) -> Iterator[tuple[int, int]]:
+def _cuts(texts: pa.ChunkedArray, part_bytes: int) -> Iterator[tuple[int, int]]:
     """First row and end of each part."""
     start = size = 0
     for row, length in enumerate(pc.binary_length(texts).to_pylist()):
-        if size and size + length > PART_BYTES:
+        if size and size + length > part_bytes:
             yield start, row
             start, size = row, 0
         size += length

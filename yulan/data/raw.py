@@ -168,7 +168,7 @@ def _spread(name: str, source: Source, paths: list[Path], buckets: int, into: Pa
 
 
 def _sort(name: str, number: int, reads: Sequence[Made], into: Path) -> Mapping[str, Any]:
-    frames.call(partial(_write_bucket, name, number, [made.data for made in reads], into))
+    frames.call(partial(_write_bucket, name, number, [made.data for made in reads], frames.PART_BYTES, into))
     if number:
         return {}
     flow = join(structure(made.summary["flow"], Flow) for made in reads)
@@ -176,7 +176,7 @@ def _sort(name: str, number: int, reads: Sequence[Made], into: Path) -> Mapping[
     return {"flow": plain(flow), "rejected": rows[:LISTED]}
 
 
-def _write_bucket(name: str, number: int, folders: list[Path], into: Path) -> dict[str, Any]:
+def _write_bucket(name: str, number: int, folders: list[Path], part_bytes: int, into: Path) -> dict[str, Any]:
     table = spill.sort(folders, number)
-    frames.write_sorted(into, table.append_column("source", pa.array([name] * len(table), pa.string())))
+    frames.write_sorted(into, table.append_column("source", pa.array([name] * len(table), pa.string())), part_bytes)
     return {}
