@@ -1,8 +1,8 @@
 """Peak memory of the stages on text at two sizes: `python -m tests.bench.memory [--sizes 400 1200] [--family encyclopaedia]`.
 
-nano's raw text, each copy of a document with a number of its own, is written as JSON lines below a temporary folder (about four
-times the larger size), read by `raw` with parts of 64 MB, and given to `clean`, `decontaminated` and `dedup`, each in a process of
-its own whose peak of resident memory the kernel tells.
+nano's raw text (build that stage first), each copy of a document with a number of its own, is written as JSON lines below a
+temporary folder (about four times the larger size), read by `raw` with parts of 64 MB, and given to `clean`, `decontaminated` and
+`dedup`, each in a process of its own whose peak of resident memory the kernel tells.
 """
 
 import argparse
@@ -37,7 +37,7 @@ def texts(folder: Path) -> Iterator[str]:
     """nano's documents over and over, each time with another number at their end."""
     known = [t for name in source_names(folder) if name.startswith("en/") for _, got in read_documents(folder, name) for t in got]
     number = 0
-    while True:
+    while known:
         for text in known:
             number += 1
             yield f"{text} This copy of the text has the number {number}."
