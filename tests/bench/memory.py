@@ -21,7 +21,6 @@ from yulan.data.benchmarks import items
 from yulan.data.clean import clean
 from yulan.data.decontaminate import decontaminate
 from yulan.data.dedup import dedup
-from yulan.data.documents import read_documents, source_names
 from yulan.data.raw import write_raw
 from yulan.layout import find_root
 from yulan.recipe import Book, load_recipe
@@ -35,7 +34,8 @@ STAGES = ("raw", "clean", "decontaminated", "dedup")
 
 def texts(folder: Path) -> Iterator[str]:
     """nano's documents over and over, each time with another number at their end."""
-    known = [t for name in source_names(folder) if name.startswith("en/") for _, got in read_documents(folder, name) for t in got]
+    paths = [path for name, path in frames.every_part(folder) if name.startswith("en/")]
+    known = frames.read(paths)["text"].to_pylist() if paths else []
     number = 0
     while known:
         for text in known:

@@ -8,8 +8,10 @@ names files by UUID and keeps no order).
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,9 +35,17 @@ GROUP_ROWS = 4096
 BATCH_ROWS = 1024
 """Documents a function sees at once: large batches keep every intermediate of theirs alive."""
 
+_CHOICE = threading.Lock()
+
+
+def _daft() -> Any:
+    # Threads ask for it, and `cache` lets two of them in at once.
+    with _CHOICE:
+        return _chosen()
+
 
 @cache
-def _daft() -> Any:
+def _chosen() -> Any:
     """Import on use (it takes 0.3 s), without its telemetry and its progress bar; a process can set its runner once."""
     os.environ.setdefault("DAFT_ANALYTICS_ENABLED", "0")
     os.environ.setdefault("DAFT_PROGRESS_BAR", "0")
@@ -62,6 +72,43 @@ def running(settings: Data, scratch: Path, code: Path) -> Iterator[None]:
         # Daft starts its own actor with the first plan; two plans that begin together would each start one, and one of them dies.
         daft.from_pydict({"row": [0]}).select(daft.col("row") + 1).collect()
         yield
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    """With what files elsewhere are asked for."""
+
+    token: str | None
+    """Of the Hub."""
+    endpoint: str | None
+    """Of a store that speaks S3; null: Amazon's."""
+    anonymous: bool
+    """The store is asked without keys."""
+
+
+@contextmanager
+def open_remote(address: str, access: Access) -> Iterator[Any]:
+    """A file at `s3://…` or `https://…`, to be read from its start.
+
+    Raises: what `unreachable` names.
+    """
+    daft = _daft()
+    config = daft.io.IOConfig(
+        http=daft.io.HTTPConfig(bearer_token=access.token, num_tries=3),
+        s3=daft.io.S3Config(
+            endpoint_url=access.endpoint,
+            anonymous=access.anonymous,
+            num_tries=3,
+            use_ssl=not (access.endpoint or "").startswith("http://"),
+        ),
+    )
+    with daft.File(address, io_config=config).open(buffer_size=1 << 20) as file:
+        yield file
+
+
+def unreachable() -> tuple[type[Exception], type[Exception]]:
+    """What reading a remote file may end in."""
+    return OSError, _daft().exceptions.DaftCoreException
 
 
 def parts(folder: Path, source: str) -> list[Path]:
