@@ -2,7 +2,7 @@
 
 from pipelines.engine import runner
 from pipelines.stage import Stage, run
-from yulan.data.dedup import dedup
+from yulan.data.dedup import dedup, held_bytes
 
 
 def work(stage: Stage) -> None:
@@ -11,7 +11,8 @@ def work(stage: Stage) -> None:
     folders, rules = [cleaned.data, synthetic.data], stage.recipe.data.dedup
     with runner(stage):
         drops, repeats = dedup(stage.book.sources.sources, folders, rules, stage.place.data)
-    stage.seal(keys=("data.dedup",), summary=drops.summary() | {"repeated_lines": repeats})
+    memory = {"bytes_per_document": held_bytes(drops, rules)}
+    stage.seal(keys=("data.dedup",), summary=drops.summary() | {"repeated_lines": repeats, "memory": memory})
 
 
 if __name__ == "__main__":

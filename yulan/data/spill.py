@@ -28,7 +28,7 @@ def text_bytes(path: Path) -> int:
 
 def buckets_for(text: int) -> int:
     """How many files so many bytes of text are spread over: a power of two, at most one a pair of digits."""
-    wanted = max(1, text // frames.PART_BYTES)
+    wanted = max(1, -(-text // frames.PART_BYTES))
     return min(BUCKETS, 1 << (wanted - 1).bit_length())
 
 
