@@ -1,5 +1,6 @@
 """Drop documents that hold an evaluation item."""
 
+from pipelines.engine import engine
 from pipelines.stage import Stage, run
 from yulan.data.benchmarks import items
 from yulan.data.decontaminate import decontaminate
@@ -10,7 +11,9 @@ def work(stage: Stage) -> None:
     sources, _ = stage.open("sources")
     asked = sorted({task.benchmark for task in stage.recipe.evaluate.tasks.values()})
     benchmarks = {name: list(items(sources.data, stage.book.sources.benchmarks[name])) for name in asked}
-    drops = decontaminate(benchmarks, stage.recipe.data.decontaminate, text.data, stage.place.data)
+    rules = stage.recipe.data.decontaminate
+    with engine(stage, "data.decontaminate") as partitions:
+        drops = decontaminate(benchmarks, rules, text.data, stage.place.data, partitions)
     held = {name: len(found) for name, found in benchmarks.items()}
     stage.seal(keys=("data.decontaminate", "evaluate.tasks"), summary=drops.summary() | {"items": held})
 

@@ -17,6 +17,7 @@ A message says what, where and the cure in one line; longer evidence follows as 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 def _plain(value: object) -> str:
@@ -33,6 +34,12 @@ class YulanError(Exception):
         self.what, self.where, self.cure = what, where, cure
         self.evidence = tuple(evidence)
         super().__init__(render(self))
+
+    def as_json(self) -> dict[str, Any]:
+        """To carry it out of another process; `from_json` makes it again."""
+        where = None if self.where is None else str(self.where)
+        rest = {"where": where, "cure": self.cure, "evidence": list(self.evidence)}
+        return {"kind": type(self).__name__, "what": self.what, "rest": rest}
 
 
 class RecipeError(YulanError):
@@ -61,6 +68,12 @@ class ResourceError(YulanError):
 
 class TrainError(YulanError):
     exit_code = 9
+
+
+def from_json(raw: dict[str, Any]) -> YulanError:
+    """The error that `as_json` took apart."""
+    (kind,) = (each for each in YulanError.__subclasses__() if each.__name__ == raw["kind"])
+    return kind(raw["what"], **raw["rest"])
 
 
 def render(error: YulanError) -> str:

@@ -123,6 +123,11 @@ class Layout:
         return self.root / ".cache" / "token-files"
 
     @property
+    def ray(self) -> Path:
+        """What a Ray cluster that a stage starts writes: sockets and logs, gone when the stage ends."""
+        return self.root / ".cache" / "ray"
+
+    @property
     def spans(self) -> Path:
         """The optional index of spans of token text."""
         return self.root / ".cache" / "spans" / self.recipe
@@ -133,7 +138,7 @@ class Layout:
         return self.root / ".mlflow" / "mlflow.db"
 
     def runs(self, phase: str, digest: str) -> Path:
-        """A trainer's working folder, outside DVC: DVC deletes a stage's outputs before it runs."""
+        """A working folder of a phase's trainer or of a data stage, outside DVC: DVC deletes a stage's outputs before it runs."""
         return self.root / "runs" / self.recipe / phase / digest[:16]
 
     @property

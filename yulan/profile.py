@@ -26,6 +26,18 @@ class Slurm:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Data:
+    """How the stages on text run."""
+
+    runner: Literal["native", "ray"]
+    """Daft's: inside the stage's process, or on a Ray cluster. The bytes are the same."""
+    address: str | None
+    """HOST:PORT of the cluster's head; null: one is started on this machine for the time of a stage."""
+    partitions: int
+    """Input partitions that are worked on together; each holds about ten times 64 MB. More than one helps on a cluster only."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     device: Literal["cpu", "cuda"]
     processes: int
@@ -49,8 +61,7 @@ class Profile:
     """Where ZeRO keeps this rank's fp32 weights and moments, and updates them."""
     reduction: Literal["engine", "exact"]
     """How micro-batch gradients are summed: by the engine, or in a fixed tree that any number of ranks shares."""
-    runner: Literal["native", "ray"]
-    """Daft's."""
+    data: Data
     launcher: Literal["torchrun", "deepspeed", "slurm"]
     slurm: Slurm | None
     """Null unless the launcher is slurm."""
@@ -83,6 +94,12 @@ def _refusals(p: Profile) -> tuple[tuple[bool, str, str, str], ...]:
         (p.zero == 0 and p.precision == "bf16", "bf16 needs ZeRO 1, 2 or 3, which hold the fp32 weights", "zero", "Write 1"),
         (p.zero == 0 and p.offload != "none", "without ZeRO nothing can be offloaded", "offload", "Write none, or `zero: 1`"),
         (p.zero == 3 and p.compile, gathers, "compile", "Write false, or `zero: 2`"),
+        (
+            p.data.runner == "native" and p.data.address is not None,
+            "only Ray has a cluster to join",
+            "data.address",
+            "Write null, or `runner: ray`",
+        ),
         (p.recompute == 1, "every layer keeps its activations, so none is computed again", "recompute", "Write 0, or 2 or more"),
         (
             p.launcher == "slurm" and not on_cpu and unlike,

@@ -22,6 +22,7 @@ OWNERS = {
     "mlflow": "yulan/train/track.py",
     "huggingface_hub": "yulan/release/hub.py",
     "daft": "yulan/data/frames.py",
+    "ray": "yulan/data/cluster.py",
     "altair": "yulan/report/",
     "vl_convert": "yulan/report/",
     "model_signing": "yulan/release/sign.py",

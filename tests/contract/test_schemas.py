@@ -36,7 +36,7 @@ CLASSES = {
     "publication": "yulan.release.publication:Publication",
     "recipe": "yulan.recipe:Recipe",
     "record": "yulan.manifest:Record",
-    "rejects": "yulan.data.own.write:Rejected",
+    "rejects": "yulan.data.readers.reject:Rejected",
     "release": "yulan.release.release:Release",
     "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",

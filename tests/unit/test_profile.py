@@ -6,7 +6,7 @@ import yaml
 
 from yulan.errors import RecipeError
 from yulan.layout import shipped
-from yulan.profile import Slurm, load_profile
+from yulan.profile import Data, Slurm, load_profile
 from yulan.schema import plain
 
 ON_GPU = {"device": "cuda", "precision": "bf16", "attention": "flash", "fused": "liger"}
@@ -40,6 +40,10 @@ def test_an_unknown_key_of_a_profile_is_pointed_at(tmp_path: Path):
         ({"zero": 0, "precision": "bf16"}, r"\$\.zero: bf16 needs ZeRO 1, 2 or 3, which hold the fp32 weights\. Write 1"),
         ({"zero": 0, "offload": "cpu"}, r"\$\.offload: without ZeRO nothing can be offloaded\. Write none"),
         ({"zero": 3, "compile": True}, r"\$\.compile: ZeRO-3 gathers weights as modules are called, which"),
+        (
+            {"data": Data(runner="native", address="head:6379", partitions=1)},
+            r"\$\.data\.address: only Ray has a cluster to join\. Write null, or `runner: ray`",
+        ),
         ({"recompute": 1}, r"\$\.recompute: every layer keeps its activations, so none is computed again\. Write 0"),
         (
             ON_GPU | {"launcher": "slurm", "slurm": SLURM, "processes": 4},

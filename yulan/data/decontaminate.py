@@ -6,6 +6,7 @@ that stand in an item; an item of fewer words is looked for as a whole, if it ha
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from yulan import digest
 from yulan.data import frames
 from yulan.data.benchmarks import Item
-from yulan.data.documents import source_names
-from yulan.data.drops import Drops, join, split, write_drops
+from yulan.data.drops import Drops, Flow, join, split, write_drops
+from yulan.data.partitions import PART, Partition, Partitions, passing
 from yulan.data.words import words
 from yulan.errors import DataError
 from yulan.recipe.corpus import Decontaminate
+from yulan.schema import plain, structure
 
 MATCHES = pa.schema(
     [("id", pa.string()), ("source", pa.string()), ("benchmark", pa.string()), ("item", pa.string()), ("span", pa.string())]
 )
-
-
+FOUND = "matches.parquet"
 SHARED = pa.struct([("benchmark", pa.string()), ("item", pa.string()), ("span", pa.string())])
 RETURNS = pa.schema([("matches", pa.list_(SHARED))])
 Key = tuple[str, str]
@@ -43,33 +45,59 @@ class Match:
     span: str
 
 
-def decontaminate(benchmarks: Mapping[str, Sequence[Item]], rules: Decontaminate, folder: Path, into: Path) -> Drops:
+def decontaminate(
+    benchmarks: Mapping[str, Sequence[Item]],
+    rules: Decontaminate,
+    folder: Path,
+    into: Path,
+    partitions: Partitions | None = None,
+) -> Drops:
     """Write the documents below `folder` that share no stretch with an item; matches.parquet holds what the others share.
 
     Raises: DataError: nothing of a source is left.
     """
+    if partitions is None:
+        with passing(into) as passed:
+            return decontaminate(benchmarks, rules, folder, into, passed)
     index = Index(benchmarks, rules)
-    flows, evidence = {}, []
-    for name in source_names(folder):
-        found = []
-        for path in frames.parts(folder, name):
-            table = frames.each([path], index.judge, RETURNS)
-            matches = table["matches"].to_pylist()
-            evidence += [
-                {"id": identity, "source": name} | match
-                for identity, row in zip(table["id"].to_pylist(), matches, strict=True)
-                for match in row
-            ]
-            kept, flow = split(table.drop_columns("matches"), [row[0]["benchmark"] if row else None for row in matches])
-            frames.write_part(into / name / path.name, kept)
-            found.append(flow)
-        flows[name] = join(found)
-        if not flows[name].kept:
+    asked = digest.of_json([[name, [plain(item) for item in items]] for name, items in sorted(benchmarks.items())])
+    parts = frames.every_part(folder)
+    wanted = [
+        Partition(
+            name=f"{name}/{path.stem}",
+            inputs={"part": digest.of_file(path), "items": asked},
+            work=partial(_search_part, path, name, index),
+        )
+        for name, path in parts
+    ]
+    flows: dict[str, list[Flow]] = {}
+    evidence = []
+    for (name, path), made in zip(parts, partitions.make(wanted), strict=True):
+        flows.setdefault(name, []).append(structure(made.summary["flow"], Flow))
+        evidence.append(frames.table(made.data / FOUND))
+        frames.link(made.data / PART, into / name / path.name)
+    joined = {name: join(found) for name, found in flows.items()}
+    for name, flow in joined.items():
+        if not flow.kept:
             raise DataError(
                 f"no document of {name} is left", where=folder / name, cure="Raise $.data.decontaminate.ngram, or drop the source"
             )
-    frames.write_part(into / "matches.parquet", pa.Table.from_pylist(evidence, MATCHES))
-    return write_drops(into, flows)
+    frames.write_part(into / FOUND, pa.concat_tables(evidence))
+    return write_drops(into, joined)
+
+
+def _search_part(path: Path, name: str, index: "Index", into: Path) -> dict[str, Any]:
+    table = frames.each([path], index.judge, RETURNS)
+    matches = table["matches"].to_pylist()
+    evidence = [
+        {"id": identity, "source": name} | match
+        for identity, row in zip(table["id"].to_pylist(), matches, strict=True)
+        for match in row
+    ]
+    kept, flow = split(table.drop_columns("matches"), [row[0]["benchmark"] if row else None for row in matches])
+    frames.write_part(into / PART, kept)
+    frames.write_part(into / FOUND, pa.Table.from_pylist(evidence, MATCHES))
+    return {"flow": plain(flow)}
 
 
 class Index:

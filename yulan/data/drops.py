@@ -101,12 +101,12 @@ def split(table: pa.Table, reasons: list[str | None]) -> tuple[pa.Table, Flow]:
 
 
 def join(flows: Iterable[Flow]) -> Flow:
-    """The flow of a source from those of its parts, which follow each other by id."""
+    """The flow of a source from those of its parts."""
     parts = list(flows)
     reasons = {}
     for name in sorted({name for part in parts for name in part.reasons}):
         found = [part.reasons[name] for part in parts if name in part.reasons]
-        samples = tuple(sample for reason in found for sample in reason.samples)[:SAMPLES]
+        samples = tuple(sorted((s for reason in found for s in reason.samples), key=lambda s: (s.id, s.text))[:SAMPLES])
         reasons[name] = Reason(count=sum(reason.count for reason in found), samples=samples)
     return Flow(
         documents=sum(part.documents for part in parts),

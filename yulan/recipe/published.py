@@ -185,7 +185,7 @@ def hub_id(address: str) -> str:
 
 
 def _sources_text(sources: Sequence[str], tables: Tables) -> str:
-    lines = [WRITTEN, "packages: {}\n\n", "sources:\n"]
+    lines = [WRITTEN, "packages: {}\nfolders: {}\n\n", "sources:\n"]
     for source, origin in origins(sources, tables).items():
         about = {"family": origin.family, "language": origin.language, "licence": UNKNOWN, "attribution": origin.attribution}
         options = {"repo": tables.repo, "column": COLUMN}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yulan.errors import RecipeError
+from yulan.manifest import File
 from yulan.schema import Scalar, check, load_yaml, structure, suggest
 
 TOKENS = "tokens"
@@ -26,6 +27,18 @@ class Package:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Folder:
+    """Files that lie elsewhere than in a package registry."""
+
+    address: str
+    """`hf://datasets/OWNER/NAME@COMMIT`, or `s3://BUCKET/PREFIX`."""
+    licence: str
+    """SPDX id, or `unknown`."""
+    files: tuple[File, ...]
+    """Those of it that may be used, pinned one by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """Where text comes from; its key is a path like `web/cci2`."""
 
@@ -39,13 +52,13 @@ class Source:
     hub: str | None
     """Where the text was published: an id on the Hub, an address elsewhere, or `unknown`."""
     package: str | None
-    """Key in `packages`."""
+    """Key in `packages` or `folders`."""
     reader: str
     """How documents are read from the files: a name in yulan/data/readers."""
     options: Mapping[str, Scalar]
     """The reader's own."""
     paths: tuple[str, ...]
-    """Glob patterns inside the package."""
+    """Glob patterns inside the package or folder."""
     exclude: tuple[str, ...]
     """Glob patterns that are left out."""
 
@@ -86,19 +99,27 @@ class Generator:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sources:
     packages: Mapping[str, Package]
+    folders: Mapping[str, Folder]
+    """No name is a package's too."""
     sources: Mapping[str, Source]
     benchmarks: Mapping[str, Benchmark]
     generator: Generator | None
     """Null: the recipe makes no text."""
 
     def __post_init__(self) -> None:
-        named = {f"$.sources.{k}.package": v.package for k, v in self.sources.items() if v.package is not None}
+        for name in self.folders:
+            if name in self.packages:
+                raise RecipeError(f"{name!r} is a package and a folder", where=f"$.folders.{name}", cure="Rename one of them")
+        given = {f"$.sources.{k}.package": v.package for k, v in self.sources.items() if v.package is not None}
+        named = {where: package for where, package in given.items() if package not in self.folders}
         named |= {f"$.benchmarks.{k}.package": v.package for k, v in self.benchmarks.items() if v.package is not None}
         if self.generator is not None:
             named["$.generator.package"] = self.generator.package
         for where, package in named.items():
             if package not in self.packages:
-                raise RecipeError(f"no package {package!r}", where=where, cure=suggest(package, sorted(self.packages)))
+                raise RecipeError(
+                    f"no package {package!r}", where=where, cure=suggest(package, sorted((*self.packages, *self.folders)))
+                )
         for name, benchmark in self.benchmarks.items():
             if (benchmark.package is None) == (benchmark.hub is None):
                 raise RecipeError(

@@ -46,6 +46,7 @@ def sources_of(package: Package, **changes: object) -> Sources:
     """One source, one benchmark and the generator, all in one package."""
     keys: dict[str, object] = {
         "packages": {"pack": package},
+        "folders": {},
         "sources": {"code/pack": source()},
         "benchmarks": {
             "quiz": Benchmark(package="pack", hub=None, reader="questions", paths=("pack/quiz.jsonl.gz",), licence="MIT")

@@ -14,7 +14,7 @@ from tests.unit.data.corpus_kit import contents, source
 from yulan import digest
 from yulan.data import frames
 from yulan.data.clean.repair import blocks
-from yulan.data.dedup import dedup, find_copies
+from yulan.data.dedup import dedup, find_copies, held_bytes
 from yulan.data.dedup.repeats import read_once
 from yulan.data.documents import source_names
 from yulan.data.words import words
@@ -148,3 +148,14 @@ def test_every_document_is_kept_or_told(tmp_path: Path):
     assert sum(flow.kept for flow in drops.sources.values()) + told == 70
     assert {name: flow.reasons["exact"].count for name, flow in drops.sources.items() if flow.reasons} == {"b": 20}
     assert drops.summary()["dropped"] == {"exact": 20}
+
+
+def test_what_a_document_takes_grows_with_its_text_and_its_signature(tmp_path: Path):
+    for name, length in (("short", 50), ("long", 500)):
+        put(tmp_path / name, "a", [" ".join(made_up(n, length)) for n in range(20)])
+    told = {name: dedup(SOURCES, [tmp_path / name], RULES, tmp_path / f"{name}-out")[0] for name in ("short", "long")}
+    size = {name: drops.sources["a"].bytes // 20 for name, drops in told.items()}
+    assert held_bytes(told["long"], RULES) - held_bytes(told["short"], RULES) == pytest.approx(
+        2 * (size["long"] - size["short"]), 0.01
+    )
+    assert held_bytes(told["short"], replace(RULES, bands=28)) - held_bytes(told["short"], RULES) == 4 * 14 * 8

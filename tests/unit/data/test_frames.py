@@ -10,7 +10,7 @@ import pytest
 from yulan import digest
 from yulan.data import frames
 from yulan.data.documents import read_documents, source_names
-from yulan.errors import DataError
+from yulan.errors import DataError, IntegrityError
 
 
 def table(texts: list[str], source: str = "a/b") -> pa.Table:
@@ -93,3 +93,15 @@ def test_folders_may_have_any_name(tmp_path: Path):
         frames.parts(folder, "a/b"), lambda texts: {"size": [len(t) for t in texts]}, pa.schema([("size", pa.int64())])
     )
     assert made["size"].to_pylist() == [4]
+
+
+def test_a_function_runs_in_a_plan_and_its_error_comes_out_as_it_is():
+    assert frames.call(lambda: {"sum": 1 + 2}) == {"sum": 3}
+
+    def fail() -> dict[str, object]:
+        raise IntegrityError("bytes differ", where=Path("a b"), cure="Get them again", evidence=["one", "two"])
+
+    with pytest.raises(IntegrityError) as found:
+        frames.call(fail)
+    told = found.value
+    assert (told.what, told.where, told.cure, told.evidence) == ("bytes differ", "a b", "Get them again", ("one", "two"))

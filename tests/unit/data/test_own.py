@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from yulan import digest
+from yulan.data import spill
 from yulan.data.documents import read_documents
-from yulan.data.own import spill
 from yulan.data.own.find import find
-from yulan.data.own.read import read
-from yulan.data.own.spill import buckets_for, gather, spread
 from yulan.data.own.write import REJECTS, Given, read_own, survey, write_own
 from yulan.data.readers import lines
 from yulan.data.readers.reject import Reject
+from yulan.data.readers.rows import read
+from yulan.data.spill import buckets_for, gather, spread
 from yulan.errors import DataError
 
 TEXTS = [f"document {n} says {'something ' * (n % 7)}else" for n in range(50)]
@@ -96,7 +96,7 @@ def test_a_line_that_cannot_be_a_document_is_listed_with_its_number_and_the_rest
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(lines, "LONGEST", 200)
-    monkeypatch.setattr("yulan.data.own.read.LONGEST", 100)
+    monkeypatch.setattr("yulan.data.readers.rows.LONGEST", 100)
     rows = [
         b'\xef\xbb\xbf{"text": "a byte order mark comes first"}',
         b'{"text": "cut',
@@ -202,7 +202,7 @@ def test_documents_are_sorted_whatever_the_number_of_buckets(buckets: int, tmp_p
 
 
 def test_more_data_is_spread_over_more_buckets_up_to_a_bound():
-    assert [buckets_for(size) for size in (0, 1 << 20, 1 << 27, 1 << 40)] == [1, 1, 16, 256]
+    assert [buckets_for(size) for size in (0, 1 << 26, 1 << 30, 1 << 40)] == [1, 1, 16, 256]
 
 
 PEAK = """
@@ -221,7 +221,7 @@ write_own(given, survey(given), Path(sys.argv[1] + ".texts"), Path(sys.argv[1] +
 READ = """
 import sys
 from pathlib import Path
-from yulan.data.own.read import read
+from yulan.data.readers.rows import read
 sum(1 for _ in read(Path(sys.argv[1]), "file", "text"))
 """
 

@@ -100,6 +100,7 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
     }
     sources = {
         "packages": {},
+        "folders": {},
         "sources": {name: token_source() for name in files},
         "benchmarks": benchmarks,
         "generator": None,

@@ -12,16 +12,18 @@ from typing import Any, get_args
 
 import pyarrow as pa
 
+from yulan import digest
 from yulan.data import frames
 from yulan.data.clean import c4, code, fineweb, gopher, language
 from yulan.data.clean.lexicon import lexicon
 from yulan.data.clean.privacy import mask
 from yulan.data.clean.repair import repair
-from yulan.data.documents import source_names
-from yulan.data.drops import Drops, join, split, write_drops
+from yulan.data.drops import Drops, Flow, join, split, write_drops
+from yulan.data.partitions import PART, Partition, Partitions, passing
 from yulan.errors import DataError
 from yulan.recipe.cleaning import Clean, Filter, Length, Mask
 from yulan.recipe.sources import Source
+from yulan.schema import plain, structure
 
 _NO_LETTER = re.compile(r"[\W_]+")
 KINDS: tuple[Mask, ...] = get_args(Mask)
@@ -33,25 +35,36 @@ Verdict = tuple[Sequence[str], Sequence[str | None]]
 """The texts, some of them trimmed, and why each is dropped."""
 
 
-def clean(sources: Mapping[str, Source], rules: Clean, folder: Path, into: Path) -> tuple[Drops, dict[str, dict[str, int]]]:
+def clean(
+    sources: Mapping[str, Source], rules: Clean, folder: Path, into: Path, partitions: Partitions | None = None
+) -> tuple[Drops, dict[str, dict[str, int]]]:
     """Clean the documents of `raw`, one plan per part; ids do not move.
 
     Returns: what was dropped, and how much of each kind was masked in what each source keeps.
     Raises: DataError: nothing of a source is left.
     """
-    flows, masked = {}, []
-    for name in source_names(folder):
-        found = []
-        work = partial(_columns, source=sources[name], rules=rules)
-        for path in frames.parts(folder, name):
-            judged = frames.each([path], work, RETURNS)
-            table = judged.select(["id", "cleaned", "source"]).rename_columns(frames.DOCUMENTS.names)
-            kept, flow = split(table, judged["reason"].to_pylist())
-            frames.write_part(into / name / path.name, kept)
-            found.append(flow)
-            masked.append(_touched(judged))
-        flows[name] = join(found)
-        if not flows[name].kept:
+    if partitions is None:
+        with passing(into) as passed:
+            return clean(sources, rules, folder, into, passed)
+    parts = frames.every_part(folder)
+    # The thresholds are among the stage's keys.
+    wanted = [
+        Partition(
+            name=f"{name}/{path.stem}",
+            inputs={"part": digest.of_file(path), "source": digest.of_json(plain(sources[name]))},
+            work=partial(_clean_part, path, sources[name], rules),
+        )
+        for name, path in parts
+    ]
+    flows: dict[str, list[Flow]] = {}
+    masked = []
+    for (name, path), made in zip(parts, partitions.make(wanted), strict=True):
+        flows.setdefault(name, []).append(structure(made.summary["flow"], Flow))
+        masked.append(frames.table(made.data / MASKED))
+        frames.link(made.data / PART, into / name / path.name)
+    joined = {name: join(found) for name, found in flows.items()}
+    for name, flow in joined.items():
+        if not flow.kept:
             raise DataError(
                 f"no document of {name} is left",
                 where=folder / name,
@@ -59,7 +72,16 @@ def clean(sources: Mapping[str, Source], rules: Clean, folder: Path, into: Path)
             )
     table = pa.concat_tables(masked)
     frames.write_part(into / MASKED, table)
-    return write_drops(into, flows), _totals(table)
+    return write_drops(into, joined), _totals(table)
+
+
+def _clean_part(path: Path, source: Source, rules: Clean, into: Path) -> dict[str, Any]:
+    judged = frames.each([path], partial(_columns, source=source, rules=rules), RETURNS)
+    table = judged.select(["id", "cleaned", "source"]).rename_columns(frames.DOCUMENTS.names)
+    kept, flow = split(table, judged["reason"].to_pylist())
+    frames.write_part(into / PART, kept)
+    frames.write_part(into / MASKED, _touched(judged))
+    return {"flow": plain(flow)}
 
 
 def _touched(judged: pa.Table) -> pa.Table:

@@ -38,6 +38,21 @@ REPEATS = pa.schema([("id", pa.string()), ("source", pa.string()), ("lines", pa.
 """repeats.parquet: each document that lost lines which it repeated."""
 
 
+ROW_BYTES = 2 * 64 + 10 * 8
+"""Of a document besides its text and signature: its id and source, and ten row numbers and counts."""
+
+
+def held_bytes(drops: Drops, rules: Dedup) -> int:
+    """Bytes that a document takes while copies are looked for: its text, the words it is compared in (as long again), its
+    signature, and ROW_BYTES; the mean over all. What the process takes besides is in docs/benchmarks.md.
+    """
+    flows = drops.sources.values()
+    documents = sum(flow.documents for flow in flows)
+    kept = sum(flow.kept for flow in flows)
+    text = sum(flow.bytes for flow in flows)
+    return 2 * text // max(kept, 1) + 4 * rules.bands * rules.rows + ROW_BYTES if documents else 0
+
+
 def dedup(sources: Mapping[str, Source], folders: list[Path], rules: Dedup, into: Path) -> tuple[Drops, dict[str, int]]:
     """De-duplicate the documents below `folders` together.
 

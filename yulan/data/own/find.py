@@ -25,10 +25,6 @@ class Found:
     def name(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
-    @property
-    def bytes(self) -> int:
-        return sum(path.stat().st_size for path in self.paths)
-
     def survey(self) -> tuple[File, ...]:
         """Name, size and sha256 of each file."""
         return tuple(File(path=self.name(p), size=p.stat().st_size, sha256=digest.of_file(p)) for p in self.paths)

@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from yulan import digest, files
 from yulan.data import frames
 from yulan.data.own.find import find
-from yulan.data.own.read import read
-from yulan.data.own.spill import buckets_for, gather, spread
-from yulan.data.readers.reject import Reject
+from yulan.data.readers.reject import Reject, Rejected
+from yulan.data.readers.rows import read
+from yulan.data.spill import buckets_for, gather, spread, text_bytes
 from yulan.errors import DataError
 from yulan.manifest import File
 from yulan.schema import check, load_json, plain, structure
@@ -68,16 +68,6 @@ class Own:
     sources: Mapping[str, OwnSource]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rejected:
-    """A row of rejects.jsonl."""
-
-    source: str
-    where: str
-    """File and line or row, both counted from 1."""
-    reason: str
-
-
 def survey(given: Mapping[str, Given]) -> dict[str, Origin]:
     """Raises: DataError: nothing to read at a path."""
     found = {name: find(each.path) for name, each in sorted(given.items())}
@@ -108,7 +98,7 @@ def _write_source(
 ) -> OwnSource:
     found, rejected, read_ = find(given.path), Counter[str](), 0
     spill = texts / f"spill-{digest.of_text(name)[:16]}"
-    buckets = buckets_for(found.bytes)
+    buckets = buckets_for(sum(map(text_bytes, found.paths)))
 
     def documents() -> Iterator[tuple[str, str]]:
         nonlocal read_

@@ -1,6 +1,7 @@
 """Lines of strangers' files, one at a time, each at most so long."""
 
 import gzip
+import io
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -8,12 +9,15 @@ from pathlib import Path
 from typing import IO, Any
 
 import orjson
+import pyarrow as pa
 
 from yulan.data.readers.reject import Reject
 from yulan.errors import DataError
 
 LONGEST = 32 << 20
 """Bytes of the longest line that is read into memory."""
+SKIPPED = 1 << 20
+"""Of a longer one at a time."""
 
 
 def read_json_lines(path: Path) -> Iterator[dict[str, Any] | Reject]:
@@ -62,14 +66,25 @@ def read_zipped_lines(path: Path) -> Iterator[str | Reject]:
         raise _broken(path, error) from None
 
 
-def bounded(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes | None]:
+def opened(path: Path) -> IO[bytes] | gzip.GzipFile | io.BufferedReader:
+    """A file that may be compressed, as its name says. Bytes come a block at a time, however much they unpack to."""
+    if path.name.endswith(".gz"):
+        return gzip.open(path, "rb")
+    if path.name.endswith(".zst"):
+        stream: Any = pa.CompressedInputStream(pa.OSFile(str(path)), "zstd")
+        return io.BufferedReader(stream, 1 << 20)
+    # A long line is skipped ten times as fast.
+    return path.open("rb", buffering=1 << 20)
+
+
+def bounded(file: IO[bytes] | gzip.GzipFile | io.BufferedReader) -> Iterator[bytes | None]:
     """Lines; None for one longer than LONGEST, which is skipped without being held."""
     while line := file.readline(LONGEST + 1):
         if len(line) <= LONGEST:
             yield line
             continue
         while line and not line.endswith(b"\n"):
-            line = file.readline(LONGEST)
+            line = file.readline(SKIPPED)
         yield None
 
 

@@ -82,7 +82,8 @@ def _write_sources(inputs: Inputs, path: Path) -> None:
     rows.writerow(["source", "family", "language", "licence", "attribution", "package", "version", "documents", "tokens", "text"])
     for name in inputs.used:
         source, split = book.sources[name], shards.sources[name].train
-        version = book.packages[source.package].version if source.package else ""
+        package = book.packages.get(source.package or "")
+        version = package.version if package is not None else ""
         text = "published" if source.synthetic else "fetched from its package" if source.package else "published by others"
         about = [source.family, source.language, source.licence, source.attribution, source.package or "", version]
         rows.writerow([name, *about, split.documents, split.tokens, text])

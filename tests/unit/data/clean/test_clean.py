@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,7 @@ from yulan.data.clean import KINDS, MASKED, clean, judge
 from yulan.data.clean.repair import repair
 from yulan.data.documents import source_names
 from yulan.data.drops import read_drops
+from yulan.data.partitions import kept
 from yulan.errors import DataError, RecipeError
 from yulan.layout import find_root
 from yulan.recipe import load_recipe
@@ -131,6 +133,17 @@ def test_two_builds_give_equal_bytes(tmp_path: Path):
     for name in ("one", "two"):
         clean({"en/a": source(language="en")}, rules(), tmp_path / "raw", tmp_path / name)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_parts_that_are_cleaned_together_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(frames, "PART_BYTES", 3000)
+    texts = [f"{PROSE} Number {n}." for n in range(400)]
+    table = pa.table({"id": [digest.of_text(t) for t in texts], "text": texts, "source": ["en/a"] * 400})
+    assert frames.write(tmp_path / "raw", "en/a", table) > 5
+    for at_once in (1, 4):
+        with kept(tmp_path / f"runs-{at_once}", keys={}, at_once=at_once) as partitions:
+            clean({"en/a": source(language="en")}, rules(), tmp_path / "raw", tmp_path / f"{at_once}", partitions)
+    assert contents(tmp_path / "1") == contents(tmp_path / "4")
 
 
 def test_every_family_with_text_says_how_it_is_cleaned(tmp_path: Path):

@@ -1,6 +1,6 @@
 """Sort more documents than memory holds: spread them over files by id, then sort one file after the other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,15 +13,22 @@ from yulan.data import frames
 BUCKETS = 256
 """The first two digits of an id. Ids are hashes, so equal shares fall to each."""
 PACKED = 8
-"""Bytes of text that a byte of a compressed file may stand for, to choose how many buckets."""
+"""Bytes of text that a byte of a compressed file may stand for."""
+COMPRESSED = (".gz", ".zst", ".zip", ".parquet", ".arrow")
+"""Arrow's own files may be."""
 HELD = 1 << 24
 """Characters in memory while documents are spread."""
 ROWS = pa.schema([("id", pa.large_string()), ("text", pa.large_string())])
 
 
-def buckets_for(size: int) -> int:
-    """How many files `size` bytes of data are spread over: a power of two, at most one a pair of digits."""
-    wanted = max(1, size * PACKED // frames.PART_BYTES)
+def text_bytes(path: Path) -> int:
+    """About how much text a file holds, to choose how many buckets."""
+    return path.stat().st_size * (PACKED if path.name.endswith(COMPRESSED) else 1)
+
+
+def buckets_for(text: int) -> int:
+    """How many files so many bytes of text are spread over: a power of two, at most one a pair of digits."""
+    wanted = max(1, -(-text // frames.PART_BYTES))
     return min(BUCKETS, 1 << (wanted - 1).bit_length())
 
 
@@ -52,13 +59,21 @@ def spread(documents: Iterator[tuple[str, str]], folder: Path, buckets: int) -> 
 def gather(folder: Path, buckets: int) -> Iterator[pa.Table]:
     """Bucket after bucket: id and text, sorted by id, of equal ids the first text only. One bucket is in memory."""
     for number in range(buckets):
-        with pa.memory_map(str(_bucket(folder, number))) as source, pa.ipc.open_stream(source) as stream:
-            table = stream.read_all().sort_by([("id", "ascending"), ("text", "ascending")])
+        table = sort([folder], number)
         if len(table) > 1:
             ids = table["id"].combine_chunks()
             fresh = pc.not_equal(ids.slice(1), ids.slice(0, len(ids) - 1))
             table = table.filter(pa.concat_arrays([pa.array([True]), fresh]))
         yield table
+
+
+def sort(folders: Sequence[Path], number: int) -> pa.Table:
+    """What was spread over one bucket of several folders: id and text, sorted by both."""
+    tables = []
+    for folder in folders:
+        with pa.memory_map(str(_bucket(folder, number))) as source, pa.ipc.open_stream(source) as stream:
+            tables.append(stream.read_all())
+    return pa.concat_tables([ROWS.empty_table(), *tables]).sort_by([("id", "ascending"), ("text", "ascending")])
 
 
 def _bucket(folder: Path, number: int) -> Path:
