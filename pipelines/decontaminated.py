@@ -2,6 +2,7 @@
 
 from pipelines.stage import Stage, run
 from yulan.data.benchmarks import items
+from yulan.data.contamination import read_contamination
 from yulan.data.decontaminate import decontaminate
 
 
@@ -11,8 +12,8 @@ def work(stage: Stage) -> None:
     asked = sorted({task.benchmark for task in stage.recipe.evaluate.tasks.values()})
     benchmarks = {name: list(items(sources.data, stage.book.sources.benchmarks[name])) for name in asked}
     drops = decontaminate(benchmarks, stage.recipe.data.decontaminate, text.data, stage.place.data)
-    held = {name: len(found) for name, found in benchmarks.items()}
-    stage.seal(keys=("data.decontaminate", "evaluate.tasks"), summary=drops.summary() | {"items": held})
+    found = read_contamination(stage.place.data).summary()
+    stage.seal(keys=("data.decontaminate", "evaluate.tasks"), summary=drops.summary() | {"benchmarks": found})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ NAMES = sorted(path.stem for path in (ROOT / "schemas").glob("*.json"))
 CLASSES = {
     "evidence": "yulan.release.card.evidence:Evidence",
     "band": "yulan.train.replay.band:Band",
+    "contamination": "yulan.data.contamination:Contamination",
     "continued": "yulan.train.onward:Continued",
     "drops": "yulan.data.drops:Drops",
     "evaluation": "yulan.evaluate.result:Evaluation",
