@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from functools import cache
+from pathlib import Path
 
 # Scripts written without spaces between words: kana, and Han with its extensions.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -21,16 +23,25 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.casefold() if text.isascii() else unicodedata.normalize("NFKC", text).casefold())
 
 
+@cache
+def simplified() -> dict[int, int]:
+    """Traditional Chinese characters to simplified ones, for `str.translate`."""
+    lines = Path(__file__).with_name("simplified.txt").read_text(encoding="utf-8").splitlines()
+    return {ord(pair[0]): ord(pair[1]) for line in lines if not line.startswith("#") for pair in line.split()}
+
+
 def normal(text: str) -> str:
-    """A text without case, width and what cannot be seen; a text that goes on has a normal form that is no shorter."""
-    return text.casefold() if text.isascii() else _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold())
+    """A text without case, width and what cannot be seen, Chinese simplified; a longer text has no shorter normal form."""
+    if text.isascii():
+        return text.casefold()
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", text).casefold()).translate(simplified())
 
 
 def plain_words(text: str) -> list[str]:
-    """As `words`, underscores and unseen characters left out too.
+    """As `words`, underscores and unseen characters left out too, and Chinese simplified.
 
-    >>> plain_words("_The_ c\\u00adat")
-    ['the', 'cat']
+    >>> plain_words("_The_ c\\u00adat 漢")
+    ['the', 'cat', '汉']
     """
     return _PLAIN.findall(normal(text))
 

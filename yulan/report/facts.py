@@ -84,6 +84,26 @@ class Drop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Leak:
+    """What of a benchmark stood in the text, and was dropped: all of it, or one part."""
+
+    benchmark: str
+    has: int
+    """Items of the benchmark."""
+    searched: int
+    """Those long enough to be looked for."""
+    by: str
+    """all, kind, field or source."""
+    part: str
+    items: int
+    """Items found."""
+    documents: int
+    """Documents dropped."""
+    bytes: int
+    """UTF-8 bytes of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """What the model wrote after a phase."""
 
@@ -92,7 +112,7 @@ class Sample:
     text: str
 
 
-Row = TypeVar("Row", Share, Point, Score, Answer, Count, Drop, Sample)
+Row = TypeVar("Row", Share, Point, Score, Answer, Count, Drop, Leak, Sample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +125,7 @@ class Facts:
     answers: tuple[Answer, ...]
     counts: tuple[Count, ...]
     drops: tuple[Drop, ...]
+    leaks: tuple[Leak, ...]
     samples: tuple[Sample, ...]
 
     @property
@@ -130,6 +151,7 @@ KINDS: dict[str, type] = {
     "answers": Answer,
     "counts": Count,
     "drops": Drop,
+    "leaks": Leak,
     "samples": Sample,
 }
 TABLES = tuple(f"{name}.csv" for name in KINDS)

@@ -135,6 +135,21 @@ def drops(_: Book, facts: Facts) -> Table:
     return Table(head=("stage", "reason", "most from", "documents"), rows=tuple(rows), texts=3)
 
 
+def leaks(_: Book, facts: Facts) -> Table:
+    """Of each benchmark, what stood in the text: in all, and by kind of match, part of the item, and source."""
+    rows = [
+        (
+            row.benchmark if row.by == "all" else "",
+            f"{row.has:,}, {row.searched:,} looked for" if row.by == "all" else f"{row.by}: {row.part}",
+            f"{row.items:,}",
+            f"{row.documents:,}",
+            in_words(row.bytes, "B"),
+        )
+        for row in facts.leaks
+    ]
+    return Table(head=("benchmark", "items", "items found", "documents dropped", "text"), rows=tuple(rows), texts=2)
+
+
 BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "phases": phases,
     "mixes": mixes,
@@ -143,6 +158,7 @@ BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "answers": answers,
     "sources": sources,
     "drops": drops,
+    "leaks": leaks,
 }
 
 

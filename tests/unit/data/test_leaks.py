@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.data.leak_kit import NORMAL, plant, ways
 from yulan.data.benchmarks import Item
 from yulan.data.leaks import Index, Match
-from yulan.data.words import in_raw, normal, places, plain_words
+from yulan.data.words import in_raw, normal, places, plain_words, simplified
 from yulan.recipe.corpus import Decontaminate
 
 RULES = Decontaminate(ngram=8, shortest=4)
@@ -90,6 +90,7 @@ def index() -> Index:
         ),
         ("whichplanet is r ed Mars", "short", "whole", "question+answer", "whichplanet is r ed mars"),
         ("请问：中华 人民共和国的首都，是哪里", "zh", "ngram", "question", "中 华 人 民 共 和 国 的 首 都 是 哪"),
+        ("中華人民共和國的首都，是哪一座城市", "zh", "whole", "question", "中 华 人 民 共 和 国 的 首 都 是 哪 一 座 城 市"),
         ("水的沸点是？答案：一百度。", "zh-short", "whole", "question+answer", "水 的 沸 点 是 答 案 一 百 度"),
         (
             "mars the fourth planet from the sun is cold",
@@ -185,3 +186,9 @@ def test_words_lie_where_they_are_said_to_lie(text: str):
         assert 0 <= begin < behind <= len(text)
         # A ligature may give letters to two words, so the text there may hold more; never less.
         assert word in normal(text[begin:behind]) or not unicodedata.is_normalized("NFKC", text)
+
+
+def test_no_simplified_character_is_a_traditional_one():
+    table = simplified()
+    assert len(table) == 3446
+    assert not set(table) & set(table.values())
