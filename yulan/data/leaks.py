@@ -6,7 +6,7 @@ Texts are compared without case, width, punctuation and what cannot be seen. Two
   arXiv 2204.02311), 8 to 13 by the lengths of a benchmark's items (GPT-3, arXiv 2005.14165), 12 (datatrove) or 13 (Dolma, arXiv
   2402.00159).
 - `whole`: an item, or a long part of one, stands there however its words are spaced. A question that is shorter than an n-gram is
-  one with its right answer close behind it, or with all choices behind it in any order.
+  one with its right answer close behind it, or with all choices behind it in any order; of less than four letters it is none.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -131,13 +131,12 @@ class Index:
             for name, each in said.items()
             if len(each) >= self.ngram
         ]
-        if "passage" not in said and 0 < len(said.get("question", ())) < self.ngram:
+        fit = [target for target in targets if len(line) >= min(rules.shortest, self.ngram)]
+        asked, answer = said.get("question", []), said.get("answer", [])
+        if 0 < len(asked) < self.ngram and len(asked) + len(answer) >= min(rules.shortest, self.ngram):
             choices = tuple("".join(plain_words(choice)) for choice in item.choices)
-            answer = "".join(said.get("answer", ()))
-            targets.append(Target(key=key, field="question+", letters="".join(said["question"]), answer=answer, choices=choices))
-        fit = [
-            target for target in targets if len(target.letters) >= ANCHORS[-1] and len(line) >= min(rules.shortest, self.ngram)
-        ]
+            fit.append(Target(key=key, field="question+", letters="".join(asked), answer="".join(answer), choices=choices))
+        fit = [target for target in fit if len(target.letters) >= ANCHORS[-1]]
         for target in fit:
             length = next(length for length in ANCHORS if len(target.letters) >= length)
             self.anchors[length].setdefault(target.letters[:length], []).append(target)

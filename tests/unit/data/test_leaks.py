@@ -1,5 +1,6 @@
 """An item is found however it is written, and told where it stands."""
 
+import random
 import unicodedata
 
 import pytest
@@ -162,6 +163,37 @@ def test_every_leak_of_another_form_is_found(index: Index, level: str):
     texts = plant(sought, ways(["word"], ["字"]), seed=1)[level]
     found = [[match.item for match in matches] for matches in index.search(texts)]
     assert all(each.id in ids for each, ids in zip(sought, found, strict=True))
+
+
+def made_up(seed: int, count: int) -> list[Item]:
+    """Questions of three to forty words with two to five choices, every third one Chinese, every fourth about a passage."""
+    draw = random.Random(seed)
+    letters, signs = "abcdefghijklmnoprstuvwy", "天地人山水火风雨日月星云花鸟鱼虫大小多少上下左右东西南北春夏秋冬"
+
+    def text(words: int, unspaced: bool) -> str:
+        if unspaced:
+            return "".join(draw.choices(signs, k=words + 3))
+        return " ".join("".join(draw.choices(letters, k=draw.randint(2, 9))) for _ in range(words))
+
+    found = []
+    for n in range(count):
+        unspaced = n % 3 == 0
+        choices = [text(draw.randint(2, 12), unspaced) for _ in range(draw.randint(2, 5))]
+        passage = "" if n % 4 else text(draw.randint(14, 60), unspaced)
+        asked = text(draw.randint(3, 40), unspaced) + ("？" if unspaced else "?")
+        found.append(item(f"m{n}", asked, *choices, answer=draw.randrange(len(choices)), passage=passage))
+    return found
+
+
+@pytest.mark.parametrize("level", NORMAL)
+@pytest.mark.parametrize("rules", [RULES, Decontaminate(ngram=10, shortest=6), Decontaminate(ngram=13, shortest=6)])
+def test_form_hides_no_item_of_any_length(rules: Decontaminate, level: str):
+    known = made_up(1, 240)
+    index = Index({"quiz": known}, rules)
+    sought = [each for each in known if Index({"quiz": [each]}, rules).searched["quiz"]]
+    assert len(sought) > 200
+    found = index.search(plant(sought, ways(["word"], ["字"]), seed=2)[level])
+    assert [each.id for each, row in zip(sought, found, strict=True) if each.id not in {match.item for match in row}] == []
 
 
 def test_an_item_stands_where_it_is_said_to(index: Index):
