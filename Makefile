@@ -52,6 +52,7 @@ bench: setup
 compare: setup peers
 	@$(BIN)/python -m tests.bench.filters
 	@$(BIN)/python -m tests.bench.copies
+	@$(BIN)/python -m tests.bench.leaks
 
 peers: .cache/peers/installed
 

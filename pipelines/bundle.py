@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines.stage import Stage, run
+from yulan.data.contamination import NAME
 from yulan.layout import MANIFEST
 from yulan.release.bundle.build import build, summary
 from yulan.release.bundle.inputs import Inputs
@@ -35,6 +36,7 @@ def work(stage: Stage) -> None:
         shards=stage.open("shards")[0].data,
         synthesize=stage.open("synthesize")[0].data,
         index=stage.open("index")[0].data,
+        decontaminated=stage.open("decontaminated", only=() if stage.book.sources.textless else (NAME,))[0].data,
         figures=stage.open("figures")[0].data,
         trained=trained,
         evaluated={phase: stage.open("evaluate", phase)[0].data for phase in phases},

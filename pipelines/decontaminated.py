@@ -3,6 +3,7 @@
 from pipelines.engine import engine
 from pipelines.stage import Stage, run
 from yulan.data.benchmarks import items
+from yulan.data.contamination import read_contamination
 from yulan.data.decontaminate import decontaminate
 
 
@@ -14,8 +15,8 @@ def work(stage: Stage) -> None:
     rules = stage.recipe.data.decontaminate
     with engine(stage, "data.decontaminate") as partitions:
         drops = decontaminate(benchmarks, rules, text.data, stage.place.data, partitions)
-    held = {name: len(found) for name, found in benchmarks.items()}
-    stage.seal(keys=("data.decontaminate", "evaluate.tasks"), summary=drops.summary() | {"items": held})
+    found = read_contamination(stage.place.data).summary()
+    stage.seal(keys=("data.decontaminate", "evaluate.tasks"), summary=drops.summary() | {"benchmarks": found})
 
 
 if __name__ == "__main__":

@@ -15,14 +15,16 @@ def work(stage: Stage) -> None:
     tokenised = {name for name in wanted if sources[name].tokenised}
     made: dict[str, shard.SourceShards] = {}
     tallies: dict[str, Tally] = {}
-    if stage.book.sources.textless:
-        vocabulary = published_vocabulary(stage)
+    textless = stage.book.sources.textless
+    if textless and stage.recipe.data.tokenizer.published is None:
+        vocabulary = unlearned_vocabulary(stage)
     else:
-        text, _ = stage.open("decontaminated")
-        learned, _ = stage.open("tokenizer")
-        codec = tokenizer.load(learned.data, stage.recipe.data.tokenizer, begin_with_bos=settings.begin_with_bos)
+        known, _ = stage.open("tokenizer")
+        codec = tokenizer.load(known.data, stage.recipe.data.tokenizer, begin_with_bos=settings.begin_with_bos)
         vocabulary = shard.Vocabulary(size=codec.vocab_size, eos_id=codec.eos_id, bos_id=codec.bos_id)
-        made |= shard.write_text(text.data, codec, settings, into, wanted=wanted - tokenised)
+        if not textless:
+            text, _ = stage.open("decontaminated")
+            made |= shard.write_text(text.data, codec, settings, into, wanted=wanted - tokenised)
     if tokenised:
         files, _ = stage.open("sources")
         listed = read_listed(files.data)
@@ -34,8 +36,8 @@ def work(stage: Stage) -> None:
     stage.seal(keys=("data.shards", "data.tokenizer.bos", "data.tokenizer.eos"), summary=tally(index) | counts)
 
 
-def published_vocabulary(stage: Stage) -> shard.Vocabulary:
-    """What ids mean where no tokenizer was learned."""
+def unlearned_vocabulary(stage: Stage) -> shard.Vocabulary:
+    """What ids mean where no tokenizer was learned, and none is published."""
     settings = stage.recipe.data.tokenizer
     bos, eos = tokenizer.control_ids(settings)
     return shard.Vocabulary(size=settings.vocab_size, eos_id=eos, bos_id=bos if stage.recipe.data.shards.begin_with_bos else None)

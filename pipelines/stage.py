@@ -42,6 +42,12 @@ class Stage:
         return self.book.recipe
 
     @property
+    def idle(self) -> bool:
+        """Whether it works on text, and there is none; a published tokenizer needs none."""
+        adopts = self.name == "tokenizer" and self.recipe.data.tokenizer.published is not None
+        return self.name in TEXT and self.book.sources.textless and not adopts
+
+    @property
     def place(self) -> Place:
         return self.layout.stage(self.name, self.phase)
 
@@ -136,7 +142,7 @@ def _run(name: str, work: Callable[[Stage], None]) -> None:
     if stage.phase is not None:
         stage.recipe.phase(stage.phase)
     files.make_folder(stage.place.data)
-    if name in TEXT and stage.book.sources.textless:
+    if stage.idle:
         stage.seal(summary={"text": "none: every source is token files"})
     else:
         work(stage)

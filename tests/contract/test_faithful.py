@@ -35,7 +35,7 @@ def test_a_line_says_the_recipes_value_and_its_source(key: str, said: str, statu
     assert source.strip() or status in {"unknown", "ours"}
     found = value(key)
     if not isinstance(found, dict | list) and key not in {
-        "data.tokenizer.pattern",
+        "data.tokenizer.learn.pattern",
         "release.unknown_licence",
         "release.intended_use",
     }:

@@ -18,6 +18,7 @@ CLASSES = {
     "audit": "yulan.release.audit.run:Audited",
     "evidence": "yulan.release.card.evidence:Evidence",
     "band": "yulan.train.replay.band:Band",
+    "contamination": "yulan.data.contamination:Contamination",
     "continued": "yulan.train.onward:Continued",
     "drops": "yulan.data.drops:Drops",
     "evaluation": "yulan.evaluate.result:Evaluation",

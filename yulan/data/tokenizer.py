@@ -1,4 +1,4 @@
-"""Byte-level BPE: trained here, lossless on every Unicode string, deaf to control tokens written in text."""
+"""Byte-level BPE: learned here, lossless on every Unicode string, deaf to control tokens written in text. Others': adopt.py."""
 
 import json
 from collections import Counter
@@ -83,12 +83,12 @@ def sample(folder: Path, size: int, held_out: int) -> Iterator[str]:
 def train(texts: Iterator[str], settings: corpus.Tokenizer, *, begin_with_bos: bool) -> Tokenizer:
     """Learn the merges. Equal texts in equal order give equal bytes.
 
-    Raises: RecipeError: the pattern is no regular expression, bos or eos is not special, or a merge spells a
-    control token; DataError: the text holds too few pairs for the vocabulary.
+    Raises: RecipeError: the pattern is no regular expression, bos or eos is not special, a merge spells a
+    control token, or the tokenizer is a published one; DataError: the text holds too few pairs for the vocabulary.
     """
     control_ids(settings)
     made = Tokenizer(models.BPE())
-    made.pre_tokenizer = _cutter(settings)
+    made.pre_tokenizer = _cutter(settings.learned)
     made.decoder = decoders.ByteLevel()
     made.train_from_iterator(
         texts,
@@ -111,7 +111,7 @@ def train(texts: Iterator[str], settings: corpus.Tokenizer, *, begin_with_bos: b
     merged = {"".join(pair) for pair in json.loads(made.to_str())["model"]["merges"]}
     if spelt := sorted(merged & set(settings.special)):
         cure = "Choose a pattern that cuts between letters and signs"
-        raise RecipeError(f"a merge spells the control token {spelt[0]!r}", where="$.data.tokenizer.pattern", cure=cure)
+        raise RecipeError(f"a merge spells the control token {spelt[0]!r}", where="$.data.tokenizer.learn.pattern", cure=cure)
     if begin_with_bos:
         bos = settings.bos
         made.post_processor = processors.TemplateProcessing(
@@ -135,12 +135,12 @@ def control_ids(settings: corpus.Tokenizer) -> tuple[int, int]:
     return settings.special.index(settings.bos), settings.special.index(settings.eos)
 
 
-def _cutter(settings: corpus.Tokenizer) -> pre_tokenizers.PreTokenizer:
+def _cutter(settings: corpus.Learn) -> pre_tokenizers.PreTokenizer:
     try:
         split = pre_tokenizers.Split(Regex(settings.pattern), "isolated")
     except Exception as error:  # the library raises plain Exception
         raise RecipeError(
-            f"not a regular expression: {str(error)[:80]}", where="$.data.tokenizer.pattern", cure="Correct it"
+            f"not a regular expression: {str(error)[:80]}", where="$.data.tokenizer.learn.pattern", cure="Correct it"
         ) from None
     digits = [pre_tokenizers.Digits(individual_digits=True)] if settings.single_digits else []
     return pre_tokenizers.Sequence([*digits, split, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
@@ -149,6 +149,12 @@ def _cutter(settings: corpus.Tokenizer) -> pre_tokenizers.PreTokenizer:
 def save(made: Tokenizer, folder: Path, settings: corpus.Tokenizer) -> None:
     """Write what `AutoTokenizer.from_pretrained(folder)` reads."""
     files.write_text(folder / "tokenizer.json", made.to_str(pretty=True) + "\n")
+    files.write_json(folder / CONFIG, config(settings, None))
+
+
+def take(published: Path, folder: Path, settings: corpus.Tokenizer) -> None:
+    """Write a published tokenizer, its bytes as they are, with settings of ours."""
+    files.copy(published, folder / "tokenizer.json")
     files.write_json(folder / CONFIG, config(settings, None))
 
 
@@ -181,7 +187,9 @@ def load(folder: Path, settings: corpus.Tokenizer, *, begin_with_bos: bool) -> C
     if missing := [name for name, found in ids.items() if found is None]:
         raise DataError(f"no token {missing[0]!r}", where=path, cure="Build it again from this recipe")
     bos = ids[settings.bos] if begin_with_bos else None
-    return Codec(backend=made, vocab_size=made.get_vocab_size(), eos_id=ids[settings.eos], bos_id=bos)
+    # Published ones leave ids out.
+    size = max(made.get_vocab().values()) + 1
+    return Codec(backend=made, vocab_size=size, eos_id=ids[settings.eos], bos_id=bos)
 
 
 def bytes_per_token(folder: Path, codec: Codec, families: Mapping[str, str], size: int, held_out: int) -> dict[str, float]:

@@ -5,6 +5,7 @@ is predicted, and counts in bits only.
 """
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 
 from yulan.data.shard import Shards, Stream, document_starts
 from yulan.errors import DataError
@@ -21,6 +22,7 @@ from yulan.evaluate.result import Score
 from yulan.evaluate.runner import Ids, Runner
 
 Nats = npt.NDArray[np.float64]
+BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,11 +61,17 @@ def read_held_out(folder: Path, shards: Shards, source: str, *, tokens: int, con
 
 def byte_lengths(backend: Tokenizer) -> npt.NDArray[np.int64]:
     """(vocabulary,) UTF-8 bytes that each id stands for; control tokens stand for none."""
-    sizes = np.zeros(backend.get_vocab_size(), np.int64)
-    control = backend.get_added_tokens_decoder()
-    for spelling, index in backend.get_vocab().items():
-        # Byte-level: one character of the spelling for each byte.
-        sizes[index] = 0 if index in control else len(spelling)
+    vocabulary, added = backend.get_vocab(), backend.get_added_tokens_decoder()
+    sizes = np.zeros(max(vocabulary.values()) + 1, np.int64)
+    for spelling, index in vocabulary.items():
+        if index in added:
+            sizes[index] = 0 if added[index].special else len(spelling.encode())
+        elif isinstance(backend.decoder, decoders.ByteLevel):
+            # One character of the spelling for each byte.
+            sizes[index] = len(spelling)
+        else:
+            # SentencePiece's spelling: `<0x0A>` is a byte, and `▁` a space.
+            sizes[index] = 1 if BYTE.fullmatch(spelling) else len(spelling.replace("▁", " ").encode())
     return sizes
 
 

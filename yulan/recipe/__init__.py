@@ -222,6 +222,13 @@ def load_recipe(root: Path, name: str) -> Book:
             )
     if recipe.data.synthesize.families:
         sources.require_generator()
+    published = recipe.data.tokenizer.published
+    if published is not None and published.package is not None and published.package not in sources.packages:
+        raise RecipeError(
+            f"no package {published.package!r}",
+            where=f"{path}: $.data.tokenizer.published.package",
+            cure=suggest(published.package, sorted(sources.packages)),
+        )
     for key, task in recipe.evaluate.tasks.items():
         if task.benchmark not in sources.benchmarks:
             raise RecipeError(

@@ -109,6 +109,26 @@ class Drop:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Leak:
+    """What of a benchmark stood in the text, and was dropped: all of it, or one part."""
+
+    benchmark: str
+    has: int
+    """Items of the benchmark."""
+    searched: int
+    """Those long enough to be looked for."""
+    by: str
+    """all, kind, field or source."""
+    part: str
+    items: int
+    """Items found."""
+    documents: int
+    """Documents dropped."""
+    bytes: int
+    """UTF-8 bytes of them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """What the model wrote after a phase."""
 
@@ -117,7 +137,7 @@ class Sample:
     text: str
 
 
-Row = TypeVar("Row", Share, Point, Look, Refusal, Score, Answer, Count, Drop, Sample)
+Row = TypeVar("Row", Share, Point, Look, Refusal, Score, Answer, Count, Drop, Leak, Sample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +152,7 @@ class Facts:
     answers: tuple[Answer, ...]
     counts: tuple[Count, ...]
     drops: tuple[Drop, ...]
+    leaks: tuple[Leak, ...]
     samples: tuple[Sample, ...]
 
     @property
@@ -159,6 +180,7 @@ KINDS: dict[str, type] = {
     "answers": Answer,
     "counts": Count,
     "drops": Drop,
+    "leaks": Leak,
     "samples": Sample,
 }
 TABLES = tuple(f"{name}.csv" for name in KINDS)

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from yulan import files
+from yulan.data.contamination import NAME as CONTAMINATION
+from yulan.data.contamination import Part, read_contamination
 from yulan.data.documents import read_documents, source_names
 from yulan.data.drops import NAME as DROPS
 from yulan.data.drops import read_drops
@@ -16,7 +18,7 @@ from yulan.data.synthesize import Families
 from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Facts, Look, Point, Refusal, Sample, Score, Share, What
+from yulan.report.facts import Answer, Count, Drop, Facts, Leak, Look, Point, Refusal, Sample, Score, Share, What
 from yulan.schema import check, load_json, structure
 
 METRICS, WATCH, EVALUATION = "metrics.jsonl", "watch.jsonl", "evaluation.json"
@@ -37,6 +39,7 @@ class Read:
 
 READ = {
     **{stage: Read(phases=False, files=(DROPS,)) for stage in TEXT},
+    "decontaminated": Read(phases=False, files=(DROPS, CONTAMINATION)),
     "synthesize": Read(phases=False, files=None),
     "shards": Read(phases=False, files=(INDEX,)),
     "mix": Read(phases=True, files=(HEADER,)),
@@ -85,7 +88,18 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
                 for reason, found in flow.reasons.items()
             ),
         ),
+        leaks=tuple(_leaks(data["decontaminated"])) if "decontaminated" in data else (),
     )
+
+
+def _leaks(folder: Path) -> Iterator[Leak]:
+    for name, tested in read_contamination(folder).benchmarks.items():
+        parts: dict[tuple[str, str], Part] = {("all", ""): tested.found}
+        for by, rows in (("kind", tested.kinds), ("field", tested.fields), ("source", tested.sources)):
+            parts |= {(by, part): found for part, found in rows.items()}
+        for (by, part), found in parts.items():
+            counts = {"items": found.items, "documents": found.documents, "bytes": found.bytes}
+            yield Leak(benchmark=name, has=tested.items, searched=tested.searched, by=by, part=part, **counts)
 
 
 def _shares(phase: str, folder: Path, families: Mapping[str, str]) -> Iterator[Share]:

@@ -147,6 +147,20 @@ def sources(book: Book, facts: Facts) -> Table:
     return Table(head=head, rows=tuple(rows), texts=3)
 
 
+def tokens(book: Book, facts: Facts) -> Table:
+    """Bytes of text for each token of a family, in all that may be trained on."""
+    rows, ends = [], 1 + book.recipe.data.shards.begin_with_bos
+    for family in facts.families:
+        here = [count for count in facts.counts if count.stage == "train" and count.family == family]
+        size, ids, documents = (sum(getattr(count, key) for count in here) for key in ("bytes", "tokens", "documents"))
+        if ids:
+            # Published token files have no text.
+            inside = ids - ends * documents
+            each = f"{size / inside:.3f}" if size and inside > 0 else "–"
+            rows.append((family, in_words(size, "B") if size else "–", f"{ids:,}", each))
+    return Table(head=("family", "text", "tokens", "bytes per token"), rows=tuple(rows))
+
+
 def drops(_: Book, facts: Facts) -> Table:
     """Every reason, with the documents it cost and the source it cost most."""
     rows = []
@@ -164,6 +178,21 @@ def drops(_: Book, facts: Facts) -> Table:
     return Table(head=("stage", "reason", "most from", "documents"), rows=tuple(rows), texts=3)
 
 
+def leaks(_: Book, facts: Facts) -> Table:
+    """Of each benchmark, what stood in the text: in all, and by kind of match, part of the item, and source."""
+    rows = [
+        (
+            row.benchmark if row.by == "all" else "",
+            f"{row.has:,}, {row.searched:,} looked for" if row.by == "all" else f"{row.by}: {row.part}",
+            f"{row.items:,}",
+            f"{row.documents:,}",
+            in_words(row.bytes, "B"),
+        )
+        for row in facts.leaks
+    ]
+    return Table(head=("benchmark", "items", "items found", "documents dropped", "text"), rows=tuple(rows), texts=2)
+
+
 BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "phases": phases,
     "mixes": mixes,
@@ -173,7 +202,9 @@ BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "positions": positions,
     "answers": answers,
     "sources": sources,
+    "tokens": tokens,
     "drops": drops,
+    "leaks": leaks,
 }
 
 

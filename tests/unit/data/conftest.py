@@ -19,14 +19,15 @@ PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 
 def bpe(**changes: object) -> corpus.Tokenizer:
     """Settings of a tokenizer of bytes; `changes` make another one."""
+    learn: dict[str, object] = {"pattern": PATTERN, "single_digits": True, "sample_bytes": 100_000}
+    learn |= {name: changes.pop(name) for name in list(changes) if name in learn}
     keys: dict[str, object] = {
         "vocab_size": 261,
-        "pattern": PATTERN,
-        "single_digits": True,
         "special": ("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
         "bos": "<s>",
         "eos": "</s>",
-        "sample_bytes": 100_000,
+        "learn": corpus.Learn(**learn),  # type: ignore[arg-type]
+        "published": None,
     }
     return corpus.Tokenizer(**{**keys, **changes})  # type: ignore[arg-type]
 

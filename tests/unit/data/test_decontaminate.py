@@ -1,4 +1,4 @@
-"""No document that holds an evaluation item is trained on."""
+"""No document that holds an evaluation item is trained on, and it is said which held what."""
 
 from pathlib import Path
 
@@ -9,92 +9,69 @@ from tests.unit.data.conftest import put
 from tests.unit.data.corpus_kit import QUIZ, json_lines, quiz_row
 from yulan import digest
 from yulan.data.benchmarks import Item, items
-from yulan.data.decontaminate import Index, Match, decontaminate
+from yulan.data.contamination import Part, read_contamination
+from yulan.data.decontaminate import decontaminate
 from yulan.data.drops import read_drops
 from yulan.errors import DataError, RecipeError
 from yulan.recipe.corpus import Decontaminate
 from yulan.recipe.sources import Benchmark
 
 RULES = Decontaminate(ngram=8, shortest=4)
-BEGIN = "which statement best explains why photosynthesis"
+SHORT = Item(id="short", question="Question: Which planet is red?\nAnswer:", choices=("Venus", "Mars"), answer=1)
+TINY = Item(id="tiny", question="Question: Why?\nAnswer:", choices=("So",), answer=0)
 LONG = Item(
     id="long",
     question="Question: Which statement best explains why photosynthesis is the foundation of most food webs?\nAnswer:",
     choices=("Sunlight is the source of energy for nearly all ecosystems.", "Most ecosystems are found on land."),
     answer=0,
 )
-SHORT = Item(id="short", question="Question: Which planet is red?\nAnswer:", choices=("Venus", "Mars"), answer=1)
-TINY = Item(id="tiny", question="Question: Why?\nAnswer:", choices=("So",), answer=0)
-CHINESE = Item(id="zh", question="Question: 中华人民共和国的首都是哪一座城市？\nAnswer:", choices=("上海", "北京"), answer=1)
+LEAK = "Quiz! Which planet is red? Mars."
+STRETCH = "They asked: which statement best explains why photosynthesis is the key. Nobody knew."
 
 
-@pytest.fixture(scope="module")
-def index() -> Index:
-    return Index({"quiz": [LONG, SHORT, TINY, CHINESE]}, RULES)
-
-
-@pytest.mark.parametrize(
-    ("text", "item", "span"),
-    [
-        (
-            "He asked: WHICH statement best—explains why photosynthesis is the key?",
-            "long",
-            "which statement best explains why photosynthesis is the",
-        ),
-        ("x sunlight is the source of energy for nearly all y", "long", "sunlight is the source of energy for nearly all"),
-        ("most food webs?\n\nSunlight is the source of nothing", "long", "most food webs sunlight is the source of"),
-        ("Quiz: which planet is red? -- Mars!", "short", "which planet is red mars"),
-        ("请问：中华 人民共和国的首都，是哪里", "zh", "中 华 人 民 共 和 国 的 首 都 是 哪"),
-    ],
-)
-def test_a_stretch_of_an_item_is_found(index: Index, text: str, item: str, span: str):
-    assert index.search([text]) == [[Match(benchmark="quiz", item=item, span=span)]]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "which statement best explains why photosynthesis is",
-        "Which planet is red? Venus",
-        "Why? So.",
-        "which statement best explains some why photosynthesis is the",
-        "Sunlight is the source of energy for almost all ecosystems",
-        "wrong answers are no leak: most ecosystems are found on land",
-    ],
-)
-def test_less_than_a_stretch_is_not(index: Index, text: str):
-    assert index.search([text]) == [[]]
-
-
-def test_a_stretch_does_not_run_from_one_text_into_the_next(index: Index):
-    assert index.search(["which statement best explains", "why photosynthesis is the foundation"]) == [[], []]
-
-
-def test_the_longest_stretch_is_told(index: Index):
-    [[match]] = index.search([f"{BEGIN} is the. Again: {BEGIN} is the foundation of most"])
-    assert match.span == f"{BEGIN} is the foundation of most"
-
-
-def test_an_index_travels_without_its_tables(index: Index):
-    make, made_of = index.__reduce__()
-    assert make(*made_of).grams == index.grams
-
-
-def test_no_items_match_nothing():
-    assert Index({}, RULES).search(["any text at all"]) == [[]]
-
-
-def test_matches_are_kept_as_evidence(tmp_path: Path):
-    leak = "Quiz! Which planet is red? Mars."
-    put(tmp_path / "dedup", "en/a", [leak, "Nothing of the kind."])
+def test_matches_are_kept_with_their_places(tmp_path: Path):
+    put(tmp_path / "dedup", "en/a", [LEAK, "Nothing of the kind."])
     drops = decontaminate({"quiz": [SHORT]}, RULES, tmp_path / "dedup", tmp_path / "out")
-    assert pq.read_table(tmp_path / "out/matches.parquet").to_pylist() == [
-        {"id": digest.of_text(leak), "source": "en/a", "benchmark": "quiz", "item": "short", "span": "which planet is red mars"}
-    ]
+    [row] = pq.read_table(tmp_path / "out/matches.parquet").to_pylist()
+    assert row == {
+        "id": digest.of_text(LEAK),
+        "source": "en/a",
+        "benchmark": "quiz",
+        "item": "short",
+        "kind": "whole",
+        "field": "question+answer",
+        "start": 6,
+        "end": 31,
+        "span": "which planet is red mars",
+    }
+    assert LEAK[row["start"] : row["end"]] == "Which planet is red? Mars"
     assert pq.read_table(tmp_path / "out/en/a/00000.parquet")["text"].to_pylist() == ["Nothing of the kind."]
     assert (drops.sources["en/a"].kept, drops.sources["en/a"].reasons["quiz"].count) == (1, 1)
     assert read_drops(tmp_path / "out") == drops
+
+
+def test_a_table_says_what_of_each_benchmark_was_found_where(tmp_path: Path):
+    put(tmp_path / "dedup", "en/a", [LEAK, STRETCH, "Nothing of the kind."])
+    put(tmp_path / "dedup", "en/b", [LEAK + " " + STRETCH, "Nothing here either."])
+    benchmarks = {"other": [TINY], "quiz": [SHORT, LONG, TINY]}
+    decontaminate(benchmarks, RULES, tmp_path / "dedup", tmp_path / "out")
+    made = read_contamination(tmp_path / "out")
+    assert (made.ngram, made.shortest, made.documents) == (8, 4, 3)
+    assert made.bytes == 2 * len(LEAK) + 2 * len(STRETCH) + 1
+    quiz, both = made.benchmarks["quiz"], len(LEAK) + len(STRETCH) + 1
+    assert (quiz.items, quiz.searched) == (3, 2)
+    assert quiz.found == Part(items=2, documents=3, bytes=made.bytes)
+    assert quiz.kinds == {
+        "ngram": Part(items=1, documents=2, bytes=len(STRETCH) + both),
+        "whole": Part(items=1, documents=2, bytes=len(LEAK) + both),
+    }
+    assert set(quiz.fields) == {"question", "question+answer"}
+    assert quiz.sources == {
+        "en/a": Part(items=2, documents=2, bytes=len(LEAK) + len(STRETCH)),
+        "en/b": Part(items=2, documents=1, bytes=both),
+    }
+    assert made.benchmarks["other"].found == Part(items=0, documents=0, bytes=0)
+    assert made.summary()["quiz"]["found"] == {"items": 2, "documents": 3, "bytes": made.bytes}
 
 
 def test_a_source_of_which_nothing_is_left_stops_the_build(tmp_path: Path):

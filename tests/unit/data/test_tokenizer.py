@@ -128,7 +128,7 @@ def test_the_longest_input_is_written_where_it_is_known():
 
 
 def test_a_broken_pattern_is_named():
-    with pytest.raises(RecipeError, match=r"\$\.data\.tokenizer\.pattern: not a regular expression.*Correct it"):
+    with pytest.raises(RecipeError, match=r"\$\.data\.tokenizer\.learn\.pattern: not a regular expression.*Correct it"):
         tokenizer.train(iter(["a"]), bpe(pattern="(["), begin_with_bos=False)
 
 

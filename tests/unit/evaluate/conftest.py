@@ -34,12 +34,11 @@ MODEL = Model(
 )
 SETTINGS = corpus.Tokenizer(
     vocab_size=261,
-    pattern=r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+",
-    single_digits=True,
     special=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
     bos="<s>",
     eos="</s>",
-    sample_bytes=1000,
+    learn=corpus.Learn(pattern=r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+", single_digits=True, sample_bytes=1000),
+    published=None,
 )
 
 

@@ -12,6 +12,7 @@ import yaml
 from tests.pipeline.clone import HERE, write_tiny
 from yulan import digest, files
 from yulan.data import tokenizer
+from yulan.data.contamination import Ledger
 from yulan.data.dedup import DROPS
 from yulan.data.index.write import Made, write_index
 from yulan.data.pack import write_pack
@@ -68,6 +69,19 @@ def write_synthetic(folder: Path) -> None:
     family = {"task": "chain_sum", "verified": True, "template": "0" * 64, "asked": 90, "kept": 81, "share": 0.9}
     made = {"format": 1, "generator": "0" * 64, "families": {"sums": family | {"verdicts": {"accepted": 81, "wrong": 9}}}}
     files.write_json(folder / "families.json", made)
+
+
+def write_contamination(folder: Path, book: Book) -> None:
+    ledger = Ledger({"arc_easy": 9}, {"arc_easy": 8}, book.recipe.data.decontaminate)
+    ledger.add("en/wiki", 1234, [{"benchmark": "arc_easy", "item": "q1", "kind": "whole", "field": "question"}])
+    ledger.write(folder)
+
+
+def write_figures(folder: Path) -> None:
+    files.write_text(folder / "curves.csv", "step,loss\n")
+    for name in ("loss", "bits-per-byte", "mixes", "flow"):
+        files.write_text(folder / f"{name}.svg", "<svg/>")
+        files.write_bytes(folder / f"{name}.png", b"\x89PNG\r\n\x1a\n")
 
 
 def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
@@ -154,14 +168,13 @@ def make_inputs(root: Path) -> Inputs:
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
     place_index(book, work)
-    files.write_text(work / "figures" / "curves.csv", "step,loss\n")
-    for name in ("loss", "bits-per-byte", "mixes", "flow"):
-        files.write_text(work / "figures" / f"{name}.svg", "<svg/>")
-        files.write_bytes(work / "figures" / f"{name}.png", b"\x89PNG\r\n\x1a\n")
+    write_contamination(work / "decontaminated", book)
+    write_figures(work / "figures")
     targets = [
         "shards",
         "synthesize",
         "index",
+        "decontaminated",
         "export",
         *(f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases),
     ]
@@ -173,6 +186,7 @@ def make_inputs(root: Path) -> Inputs:
         shards=work / "shards",
         synthesize=work / "synthesize",
         index=work / "index",
+        decontaminated=work / "decontaminated",
         figures=work / "figures",
         trained={p: work / "train" / p for p in recipe.phases},
         evaluated={p: work / "evaluate" / p for p in recipe.phases},

@@ -56,6 +56,13 @@ def test_only_finals_are_folded(small: Path):
     assert "lm_head_alpha" in plain
 
 
+def test_what_stood_of_each_benchmark_in_the_text_is_in_the_data_repository(small: Path):
+    data = small / "data" / "main"
+    made = json.loads((data / "contamination.json").read_text())
+    assert made["benchmarks"]["arc_easy"]["found"] == {"items": 1, "documents": 1, "bytes": 1234}
+    assert "| arc_easy | 9 | 8 | 1 | 1 | 1,234 |" in (data / "README.md").read_text()
+
+
 def test_every_revision_lists_its_files(small: Path):
     for part in ("data", "states", "model"):
         for folder in (small / part).iterdir():

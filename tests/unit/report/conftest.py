@@ -8,7 +8,7 @@ import pytest
 
 from yulan.manifest import File, Manifest
 from yulan.recipe import INIT, Book, load_recipe
-from yulan.report.facts import Answer, Count, Drop, Facts, Look, Point, Refusal, Sample, Score, Share
+from yulan.report.facts import Answer, Count, Drop, Facts, Leak, Look, Point, Refusal, Sample, Score, Share
 
 ROOT = Path(__file__).parents[3]
 
@@ -79,6 +79,10 @@ def facts(book: Book) -> Facts:
         drops=tuple(
             Drop(stage=stage, family=families["en/wiki"], source="en/wiki", reason=reason, documents=number)
             for stage, reason, number in (("clean", "too_short", 70), ("clean", "language", 30), ("dedup", "near", 100))
+        ),
+        leaks=tuple(
+            Leak(benchmark="arc_easy", has=2946, searched=2942, by=by, part=part, items=items, documents=31, bytes=4321)
+            for by, part, items in (("all", "", 30), ("kind", "ngram", 26), ("kind", "whole", 8), ("source", "qa/arc", 30))
         ),
         samples=(Sample(phase="phase-03", prompt="人工智能是", text="研究<b>与</b>科学。\n</script><script>x</script>"),),
     )

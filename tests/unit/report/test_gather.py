@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from yulan import digest, files
+from yulan.data.contamination import Ledger
 from yulan.data.drops import Drops, flow, write_drops
 from yulan.data.pack import Header
 from yulan.data.shard import Shards, SourceShards, Split
@@ -13,7 +14,7 @@ from yulan.data.synthesize import Families, FamilyYield
 from yulan.errors import DataError
 from yulan.evaluate import result as evaluation
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Point, Refusal, Sample, Score, Share
+from yulan.report.facts import Answer, Count, Drop, Leak, Point, Refusal, Sample, Score, Share
 from yulan.report.gather import LOOKS, READ, gather
 from yulan.schema import plain
 
@@ -35,6 +36,25 @@ def test_documents_and_reasons_come_from_each_stages_own_evidence(tmp_path: Path
         Count(stage="clean", family=family, source="en/wiki", documents=1, bytes=3, tokens=0),
     )
     assert facts.drops == (Drop(stage="clean", family=family, source="en/wiki", reason="short", documents=2),)
+
+
+def test_leaks_come_in_all_and_by_part(tmp_path: Path, book: Book):
+    drops(tmp_path, ["one"], quiz=PAIRS)
+    ledger = Ledger({"quiz": 9}, {"quiz": 8}, book.recipe.data.decontaminate)
+    match = {"benchmark": "quiz", "item": "q1", "kind": "whole", "field": "question"}
+    for matches in ([match], [match, match | {"item": "q2", "kind": "ngram"}], []):
+        ledger.add("en/wiki", 10, matches)
+    ledger.write(tmp_path)
+    facts = gather(book, {"decontaminated": tmp_path})
+    found = [(leak.by, leak.part, leak.items, leak.documents, leak.bytes) for leak in facts.leaks]
+    assert found == [
+        ("all", "", 2, 2, 20),
+        ("kind", "ngram", 1, 1, 10),
+        ("kind", "whole", 1, 2, 20),
+        ("field", "question", 2, 2, 20),
+        ("source", "en/wiki", 2, 2, 20),
+    ]
+    assert facts.leaks[0] == Leak(benchmark="quiz", has=9, searched=8, by="all", part="", items=2, documents=2, bytes=20)
 
 
 def test_tokens_come_from_the_shards_and_quotas_from_the_pack(tmp_path: Path, book: Book):

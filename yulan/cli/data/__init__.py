@@ -6,12 +6,13 @@ from yulan.cli.data.at import at
 from yulan.cli.data.fetch import fetch
 from yulan.cli.data.seen import seen
 from yulan.cli.data.spans import spans
+from yulan.cli.data.tokenizer import tokenizer
 
 
 @click.group()
 def data() -> None:
-    """Ask what a model was trained on, and when; fetch published token files."""
+    """Ask what a model was trained on, and when; fetch published token files and tokenizers."""
 
 
-for command in (at, fetch, seen, spans):
+for command in (at, fetch, seen, spans, tokenizer):
     data.add_command(command)

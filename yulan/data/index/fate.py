@@ -29,7 +29,8 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
     for row in _rows(layout.stage("dedup").data / "drops.parquet", identity):
         lines.append(f"dedup: dropped from {row['source']}, {row['reason']} copy of {row['kept']} of {row['kept_source']}")
     for row in _rows(layout.stage("decontaminated").data / "matches.parquet", identity):
-        lines.append(f"decontaminated: dropped from {row['source']}, shares words with item {row['item']} of {row['benchmark']}")
+        shared = f"shares words with item {row['item']} of {row['benchmark']}, characters {row['start']} to {row['end']}"
+        lines.append(f"decontaminated: dropped from {row['source']}, {shared}")
     for source in held["decontaminated"]:
         if is_held_out(identity, book.recipe.data.shards.held_out):
             lines.append(f"shards: held out of {source}, to measure on")

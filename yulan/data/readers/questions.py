@@ -27,10 +27,18 @@ class Item:
     """Index of the right choice."""
 
     @property
+    def parts(self) -> dict[str, str]:
+        """Passage, question and right answer without the template's words: what must not be trained on, in this order."""
+        before, cut, asked = self.question.removesuffix(ANSWER).partition(f"\n{ASK}")
+        if not cut:
+            before, asked = "", self.question.removesuffix(ANSWER).removeprefix(ASK)
+        told = {"passage": before.removeprefix(ASK), "question": asked.replace(f"\n{ASK}", "\n")}
+        return {name: text for name, text in (told | {"answer": self.choices[self.answer]}).items() if text.strip()}
+
+    @property
     def text(self) -> str:
-        """Question and right answer without the template's words: what must not be trained on."""
-        body = self.question.removesuffix(ANSWER).removeprefix(ASK).replace(f"\n{ASK}", "\n")
-        return f"{body}\n{self.choices[self.answer]}"
+        """Its parts as one text."""
+        return "\n".join(self.parts.values())
 
     @property
     def passage(self) -> str | None:

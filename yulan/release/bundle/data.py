@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yulan import files
+from yulan.data.contamination import NAME as CONTAMINATION
+from yulan.data.contamination import read_contamination
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.card.write import write_card
@@ -31,6 +33,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         files.link_tree(mix, folder / "packs" / phase)
     files.link_tree(inputs.index, folder / "index")
     families = _place_synthetic(inputs, folder)
+    tested = _place_contamination(inputs, folder)
     _write_sources(inputs, folder / SOURCES)
     pictures = inputs.place_pictures(folder, PICTURES)
     write_card(
@@ -45,9 +48,12 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         generator_licence=sources.generator.licence if sources.generator else None,
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
+        tested=tested,
     )
     made = {
-        key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
+        key: value
+        for key, value in inputs.digests.items()
+        if key.partition("@")[0] in {"shards", "synthesize", "mix", "index", "decontaminated"}
     }
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
 
@@ -59,6 +65,14 @@ def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
             table = pq.read_table(inputs.shards / source / split / DOCUMENTS)
             named = table.append_column("source", pa.array([source] * len(table), pa.string()))
             writer.write_table(named.select(COLUMNS.names).cast(COLUMNS))
+
+
+def _place_contamination(inputs: Inputs, folder: Path) -> list[str]:
+    """Benchmarks that were looked for in the text; none where there was no text."""
+    if not (inputs.decontaminated / CONTAMINATION).is_file():
+        return []
+    files.link(inputs.decontaminated / CONTAMINATION, folder / CONTAMINATION)
+    return list(read_contamination(folder).benchmarks)
 
 
 def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:

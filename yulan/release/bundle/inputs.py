@@ -24,6 +24,7 @@ class Inputs:
     shards: Path
     synthesize: Path
     index: Path
+    decontaminated: Path
     figures: Path
     trained: Mapping[str, Path]
     evaluated: Mapping[str, Path]

@@ -181,8 +181,9 @@ def test_a_document_that_is_not_there_is_told_its_fate(clone: Clone, index: Inde
         return fate(clone.layout, clone.book, digest.of_text(text))
 
     assert of(SHORT) == ["raw: a document of en/wiki", "clean: dropped from en/wiki, short"]
-    words = "decontaminated: dropped from en/wiki, shares words with item q1 of quiz"
-    assert of(LEAKED) == ["raw: a document of en/wiki", words]
+    words = "decontaminated: dropped from en/wiki, shares words with item q1 of quiz, characters "
+    raw, dropped = of(LEAKED)
+    assert (raw, dropped.startswith(words)) == ("raw: a document of en/wiki", True)
     assert of("never heard of") == []
     held, late = clone.tokenised("en/wiki", held=True)[0], clone.tokenised("en/wiki", held=False)[-1]
     assert of(clone.raw()[held][1])[-1] == "shards: held out of en/wiki, to measure on"
