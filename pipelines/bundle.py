@@ -14,6 +14,7 @@ UPSTREAM = (
     "clean",
     "synthesize",
     "dedup",
+    "scored",
     "decontaminated",
     "tokenizer",
     "shards",

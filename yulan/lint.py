@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from yulan.mix import Group, Mix, load_mix, read_list
-from yulan.recipe import Book, Recipe
+from yulan.recipe import Book, Recipe, read_recipe
+from yulan.recipe.scoring import with_paths
 from yulan.recipe.sources import Sources, load_sources
 
 Level = Literal["error", "warning", "note"]
@@ -72,13 +73,19 @@ def lint_file(path: Path) -> tuple[Finding, ...]:
         found += _list({where: _listed(folder, mix)}, (where,), set())
         found += _second(where, read_list(folder, mix.files))
     if (folder / "sources.yaml").is_file():
-        sources = load_sources(folder / "sources.yaml")
+        sources = _sources(folder)
         shares = Counter[str]()
         for name, part in mix.sources.items():
             if name in sources.sources:
                 shares[sources.sources[name].licence] += part.weight
         found += [*_shares(shares, where), *_named(sources, Counter(name for name, part in mix.sources.items() if part.weight))]
     return tuple(sorted(found, key=lambda each: LEVELS.index(each.level)))
+
+
+def _sources(folder: Path) -> Sources:
+    """Of a recipe's folder; with the paths that its recipe splits them into, where it lies there."""
+    sources, path = load_sources(folder / "sources.yaml"), folder / "recipe.yaml"
+    return with_paths(sources, read_recipe(path).data.score, str(path)) if path.is_file() else sources
 
 
 def lint_recipe(book: Book, folder: Path) -> tuple[Finding, ...]:

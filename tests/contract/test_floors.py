@@ -24,6 +24,7 @@ OWNERS = {
     "daft": "yulan/data/frames.py",
     "altair": "yulan/report/",
     "vl_convert": "yulan/report/",
+    "sklearn": "yulan/data/score/",
     "hashlib": "yulan/digest.py",
     "hmac": "yulan/digest.py",
 }

@@ -21,7 +21,7 @@ def write_raw(sources: Mapping[str, Source], folder: Path, into: Path) -> Drops:
     """
     flows = {}
     for name, source in sorted(sources.items()):
-        if source.package is None:
+        if not source.packaged:
             continue
         paths = located(folder, source)
         texts: list[str] = []

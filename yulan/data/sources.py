@@ -57,7 +57,7 @@ def _wanted(sources: Sources) -> dict[str, list[tuple[str, tuple[str, ...], tupl
     """By package: who wants files (as a path in sources.yaml), and the patterns in and out."""
     wanted: dict[str, list[tuple[str, tuple[str, ...], tuple[str, ...]]]] = {}
     for name, source in sources.sources.items():
-        if source.package is not None:
+        if source.packaged and source.package is not None:
             wanted.setdefault(source.package, []).append((f"$.sources.{name}.paths", source.paths, source.exclude))
     for name, benchmark in sources.benchmarks.items():
         if benchmark.package is not None:
