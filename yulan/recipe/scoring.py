@@ -4,7 +4,6 @@ First recall: what is of a topic leaves a source for `<source>/topic_<name>`, th
 (or such a path) holds goes to `<source>/score_1` … `score_5`. Mixes name the paths.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -15,7 +14,6 @@ from yulan.recipe.sources import SPLIT, Source, Sources
 from yulan.schema import suggest
 
 SCORES = (1, 2, 3, 4, 5)
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +109,6 @@ class Score:
         for kind, rules in (("topics", self.topics), ("quality", self.quality)):
             for name, rule in rules.items():
                 where = f"$.data.score.{kind}.{name}"
-                if not NAME.fullmatch(name):
-                    raise RecipeError("not a name for a path", where=where, cure="Use small letters, digits, _ and -")
                 known = {self.root(path) for path in rule.sources}
                 if both := known & {*rule.reference, *rule.against}:
                     what = f"{min(both)} cannot be judged and be the measure"

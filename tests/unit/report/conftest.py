@@ -7,7 +7,7 @@ import pytest
 
 from yulan.manifest import File, Manifest
 from yulan.recipe import INIT, Book, load_recipe
-from yulan.report.facts import Answer, Count, Drop, Facts, Point, Sample, Score, Share
+from yulan.report.facts import Agreement, Answer, Calibration, Count, Drop, Facts, Outcome, Point, Sample, Score, Share
 
 ROOT = Path(__file__).parents[3]
 
@@ -61,6 +61,12 @@ def facts(book: Book) -> Facts:
             Drop(stage=stage, family=families["en/wiki"], source="en/wiki", reason=reason, documents=number)
             for stage, reason, number in (("clean", "too_short", 70), ("clean", "language", 30), ("dedup", "near", 100))
         ),
+        agreement=(Agreement(classifier="quality/summary", measure="auc", value=0.919),),
+        outcomes=(
+            Outcome(classifier="quality/summary", source="en/wiki", role="reference", outcome="score 5", documents=321),
+            Outcome(classifier="topics/science", source="qa/csqa", role="against", outcome="taken", documents=123),
+        ),
+        calibration=(Calibration(classifier="quality/summary", low=0.9, documents=77, predicted=0.951, observed=0.962),),
         samples=(Sample(phase="phase-03", prompt="人工智能是", text="研究<b>与</b>科学。\n</script><script>x</script>"),),
     )
 

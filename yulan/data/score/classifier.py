@@ -131,9 +131,11 @@ def calibrate(margins: Numbers, positive: npt.NDArray[np.bool_], where: str) -> 
     # A row with a soft target is two rows: one of each kind, weighted by it.
     weights = np.concatenate([target / counts, (1 - target) / counts]) * len(margins) / 2
     kinds = np.repeat([True, False], len(margins))
-    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=ROUNDS)
-    model.fit(np.tile(margins, 2)[:, None], kinds, sample_weight=weights)
-    slope, offset = on_grid(float(model.coef_[0, 0])), on_grid(float(model.intercept_[0]))
+    slope = offset = 0.0
+    if np.ptp(margins) > 0:
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=ROUNDS)
+        model.fit(np.tile(margins, 2)[:, None], kinds, sample_weight=weights)
+        slope, offset = on_grid(float(model.coef_[0, 0])), on_grid(float(model.intercept_[0]))
     if slope <= 0:
         raise DataError(
             "the classifier does not tell the reference from the pool",
