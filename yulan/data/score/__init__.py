@@ -67,6 +67,8 @@ def score(rules: Score, recipe: Path, folder: Path, into: Path, *, wanted: Colle
             sources[name] = _split(name, rules, made, seen, labels, folder, into)
         else:
             for part in frames.parts(folder, name):
+                # What a kill left there goes: a link does not replace a file.
+                files.remove(into / name / part.name)
                 files.link(part, into / name / part.name)
     for path in sorted(wanted):
         source = next((name for name in sources if path in rules.paths(name)), None)
