@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipelines.stage import Stage, run
+from yulan.data.score.result import NAME as SCORES
 from yulan.layout import MANIFEST
 from yulan.release.bundle.build import build, summary
 from yulan.release.bundle.inputs import Inputs
@@ -34,6 +35,7 @@ def work(stage: Stage) -> None:
         ends=tuple(end_of(stage.recipe, phase, folder) for phase, folder in trained.items()),
         exported=stage.open("export")[0].data,
         shards=stage.open("shards")[0].data,
+        scored=stage.open("scored", only=[SCORES])[0].data,
         synthesize=stage.open("synthesize")[0].data,
         index=stage.open("index")[0].data,
         figures=stage.open("figures")[0].data,

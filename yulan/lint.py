@@ -96,7 +96,7 @@ def lint_recipe(book: Book, folder: Path) -> tuple[Finding, ...]:
     found = list(_gaps(book.recipe))
     for phase in book.recipe.phases:
         found += lint_mix(book.mix(phase), phase)
-    found += [*_files(book, folder), *_budgets(book), *_licences(book), *_names(book)]
+    found += [*_files(book, folder), *_budgets(book), *_licences(book), *_names(book), *_unread(book)]
     return tuple(sorted(found, key=lambda each: LEVELS.index(each.level)))
 
 
@@ -182,6 +182,14 @@ def _names(book: Book) -> Iterator[Finding]:
     for phase in book.recipe.phases:
         used.update(name for name, part in book.mix(phase).sources.items() if part.weight)
     yield from _named(book.sources, used)
+
+
+def _unread(book: Book) -> Iterator[Finding]:
+    """Paths that a source is split into and no mix takes from: their text is made and not trained on."""
+    used = {name for phase in book.recipe.phases for name, part in book.mix(phase).sources.items() if part.weight}
+    for source in book.recipe.data.score.split:
+        if unread := [path for path in book.recipe.data.score.paths(source) if path not in used]:
+            yield Finding(level="note", rule="unread-path", where=source, what=f"no mix takes from {', '.join(unread)}")
 
 
 def _named(sources: Sources, used: Counter[str]) -> Iterator[Finding]:

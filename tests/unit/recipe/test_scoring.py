@@ -8,7 +8,7 @@ import pytest
 
 from yulan.errors import RecipeError
 from yulan.layout import find_root
-from yulan.lint import lint_file
+from yulan.lint import lint_file, lint_recipe
 from yulan.recipe import load_recipe
 
 ROOT = find_root(Path(__file__).parent)
@@ -96,3 +96,10 @@ def test_lint_knows_the_licence_of_a_path():
     # The sources' own shares: 20 + 2 of Wikipedia's, the passages and no more of unknown licence.
     assert "CC-BY-SA-4.0 22.0 %" in found.what
     assert "unknown 18.0 %" in found.what
+
+
+def test_lint_names_the_paths_that_no_mix_takes_from():
+    found = [each for each in lint_recipe(load_recipe(ROOT, "nano"), ROOT / "recipes/nano") if each.rule == "unread-path"]
+    assert [(each.level, each.where, each.what) for each in found] == [
+        ("note", "en/passages", "no mix takes from en/passages/score_1")
+    ]

@@ -14,6 +14,7 @@ from yulan.data import tokenizer
 from yulan.data.dedup import DROPS
 from yulan.data.index.write import Made, write_index
 from yulan.data.pack import write_pack
+from yulan.data.score.result import MEANING, NAME, Drawn, Report, Scores
 from yulan.data.shard import write_shards
 from yulan.data.spans import cut_segments, plan_spans
 from yulan.manifest import Determinism
@@ -21,6 +22,7 @@ from yulan.model.shape import parameters
 from yulan.recipe import Book, load_recipe
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.export import end_of, export
+from yulan.schema import plain
 from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State
 from yulan.train.checkpoint.write import write_checkpoint
 
@@ -65,6 +67,16 @@ def write_synthetic(folder: Path) -> None:
     family = {"task": "chain_sum", "verified": True, "template": "0" * 64, "asked": 90, "kept": 81, "share": 0.9}
     made = {"format": 1, "generator": "0" * 64, "families": {"sums": family | {"verdicts": {"accepted": 81, "wrong": 9}}}}
     files.write_json(folder / "families.json", made)
+
+
+def write_scores(folder: Path) -> None:
+    drawn = Drawn(role="reference", train=70, calibrate=15, test=15, outcome=(1, 14))
+    report = Report(
+        kind="topic", auc=0.987654, brier=0.05, precision=0.9, recall=14 / 15, drawn={"code/networkx": drawn}, bins=(),
+        seen=None, unseen=0.1, labelled=None,
+    )  # fmt: skip
+    made = Scores(format=1, meaning=MEANING, classifiers={"topics/code": report}, sources={})
+    files.write_json(folder / NAME, plain(made))
 
 
 def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
@@ -134,23 +146,20 @@ def make_inputs(root: Path) -> Inputs:
         digests={p: digest.of_text(f"mix@{p}") for p in recipe.phases},
     )
     write_index(recipe, made_of, work / "index")
+    write_scores(work / "scored")
     files.write_text(work / "figures" / "curves.csv", "step,loss\n")
     for name in ("loss", "bits-per-byte", "mixes", "flow"):
         files.write_text(work / "figures" / f"{name}.svg", "<svg/>")
         files.write_bytes(work / "figures" / f"{name}.png", b"\x89PNG\r\n\x1a\n")
-    targets = [
-        "shards",
-        "synthesize",
-        "index",
-        "export",
-        *(f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases),
-    ]
+    targets = ["shards", "scored", "synthesize", "index", "export"]
+    targets += [f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases]
     return Inputs(
         book=book,
         root=root,
         ends=tuple(ends),
         exported=work / "export",
         shards=work / "shards",
+        scored=work / "scored",
         synthesize=work / "synthesize",
         index=work / "index",
         figures=work / "figures",

@@ -8,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yulan import files
+from yulan.data.score.result import NAME as SCORES
+from yulan.data.score.result import read_scores
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.card.write import write_card
@@ -25,6 +27,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     recipe, sources = inputs.book.recipe, inputs.book.sources
     inputs.place_common(folder, recipe.release.licences.synthetic)
     files.link(inputs.shards / INDEX, folder / INDEX)
+    files.link(inputs.scored / SCORES, folder / SCORES)
     for split in ("train", "held"):
         _write_documents(inputs, split, folder / "documents" / f"{split}.parquet")
     for phase, mix in inputs.mixes.items():
@@ -45,10 +48,10 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         generator_licence=sources.generator.licence if sources.generator else None,
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
+        scores=read_scores(inputs.scored),
     )
-    made = {
-        key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
-    }
+    upstream = {"shards", "scored", "synthesize", "mix", "index"}
+    made = {key: value for key, value in inputs.digests.items() if key.partition("@")[0] in upstream}
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
 
 

@@ -24,6 +24,7 @@ SCHEMAS = {
     "shards.json": "shards",
     "index.json": "index",
     "families.json": "families",
+    "scores.json": "scores",
 }
 
 
