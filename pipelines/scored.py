@@ -1,7 +1,7 @@
 """Recall topics and score quality: a source is split into the paths that mixes name."""
 
 from pipelines.stage import Stage, run
-from yulan.data.score import score
+from yulan.data.score.split import score
 
 
 def work(stage: Stage) -> None:

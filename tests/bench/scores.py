@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from yulan.data import frames
-from yulan.data.score import score
 from yulan.data.score.classifier import read_classifier
 from yulan.data.score.judge import Judge
 from yulan.data.score.result import Scores
+from yulan.data.score.split import score
 from yulan.layout import Layout, find_root
 from yulan.recipe import load_recipe
 

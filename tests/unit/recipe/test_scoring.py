@@ -8,7 +8,7 @@ import pytest
 
 from yulan.errors import RecipeError
 from yulan.layout import find_root
-from yulan.lint import lint_file, lint_recipe
+from yulan.lint import Finding, lint_file, lint_recipe
 from yulan.recipe import load_recipe
 
 ROOT = find_root(Path(__file__).parent)
@@ -98,8 +98,13 @@ def test_lint_knows_the_licence_of_a_path():
     assert "unknown 18.0 %" in found.what
 
 
-def test_lint_names_the_paths_that_no_mix_takes_from():
-    found = [each for each in lint_recipe(load_recipe(ROOT, "nano"), ROOT / "recipes/nano") if each.rule == "unread-path"]
-    assert [(each.level, each.where, each.what) for each in found] == [
+def test_lint_names_the_paths_that_no_mix_takes_from(copied: Path, spoil: Spoil):
+    def unread() -> list[Finding]:
+        return [each for each in lint_recipe(load_recipe(copied, "nano"), copied / "recipes/nano") if each.rule == "unread-path"]
+
+    assert not unread()
+    spoil("mixes/phase-01.yaml", "sources.en/passages/score_1", {"weight": 0, "repeats": 0})
+    spoil("mixes/phase-01.yaml", "sources.en/passages/score_2", {"weight": 7, "repeats": 0})
+    assert [(each.level, each.where, each.what) for each in unread()] == [
         ("note", "en/passages", "no mix takes from en/passages/score_1")
     ]

@@ -40,7 +40,7 @@ def draw(folder: Path, name: str, rule: Topic | Quality, rules: Score) -> list[S
     pool = sorted({rules.root(path) for path in rule.sources})
     sides: tuple[tuple[Role, list[str]], ...] = (
         ("reference", sorted(rule.reference)),
-        ("against", sorted(set(rule.against) - set(pool))),
+        ("against", sorted(rule.against)),
         ("pool", pool),
     )
     shown = [

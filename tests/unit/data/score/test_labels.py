@@ -9,9 +9,9 @@ import pytest
 
 from tests.unit.data.score.kit import documents, fill, quality, rules
 from yulan import digest, files
-from yulan.data.score import score
 from yulan.data.score.labels import Label, agreement, read_labels
 from yulan.data.score.result import Scores
+from yulan.data.score.split import score
 from yulan.errors import DataError, IntegrityError, RecipeError
 from yulan.recipe.scoring import Labels
 

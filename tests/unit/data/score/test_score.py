@@ -16,10 +16,10 @@ from tests.unit.data.conftest import put
 from tests.unit.data.corpus_kit import contents
 from tests.unit.data.score.kit import MANY, documents, fill, quality, rules, texts, topic
 from yulan.data import frames
-from yulan.data.score import score
 from yulan.data.score.classifier import read_classifier, vectors
 from yulan.data.score.judge import Judge
 from yulan.data.score.result import read_scores
+from yulan.data.score.split import score
 from yulan.errors import DataError
 from yulan.layout import find_root
 from yulan.recipe.scoring import Cuts
@@ -80,10 +80,11 @@ def test_what_is_more_like_the_reference_scores_higher(split: Path):
     assert means[-1] - means[0] > 2
 
 
+@pytest.mark.slow
 def test_a_rerun_gives_equal_bytes_on_any_number_of_threads_and_with_another_blas(pool: Path, split: Path, tmp_path: Path):
     code = (
         "import sys; from pathlib import Path; from tests.unit.data.score.test_score import BOTH;"
-        "from yulan.data.score import score; score(BOTH, Path(), Path(sys.argv[1]), Path(sys.argv[2]))"
+        "from yulan.data.score.split import score; score(BOTH, Path(), Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     other = {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3", "OPENBLAS_CORETYPE": "Prescott", "PYTHONHASHSEED": "7"}
     root = find_root(Path(__file__).parent)
