@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipelines.stage import Stage, run
 from yulan.data.contamination import NAME
+from yulan.data.score.result import NAME as SCORES
 from yulan.layout import MANIFEST
 from yulan.release.bundle.build import build, summary
 from yulan.release.bundle.inputs import Inputs
@@ -15,6 +16,7 @@ UPSTREAM = (
     "clean",
     "synthesize",
     "dedup",
+    "scored",
     "decontaminated",
     "tokenizer",
     "shards",
@@ -34,6 +36,7 @@ def work(stage: Stage) -> None:
         ends=tuple(end_of(stage.recipe, phase, folder) for phase, folder in trained.items()),
         exported=stage.open("export")[0].data,
         shards=stage.open("shards")[0].data,
+        scored=stage.open("scored", only=[SCORES])[0].data,
         synthesize=stage.open("synthesize")[0].data,
         index=stage.open("index")[0].data,
         decontaminated=stage.open("decontaminated", only=() if stage.book.sources.textless else (NAME,))[0].data,

@@ -8,7 +8,7 @@ from yulan.data.decontaminate import decontaminate
 
 
 def work(stage: Stage) -> None:
-    text, _ = stage.open("dedup")
+    text, _ = stage.open("scored")
     sources, _ = stage.open("sources")
     asked = sorted({task.benchmark for task in stage.recipe.evaluate.tasks.values()})
     benchmarks = {name: list(items(sources.data, stage.book.sources.benchmarks[name])) for name in asked}

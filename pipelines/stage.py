@@ -20,7 +20,7 @@ from yulan.recipe import Book, Recipe, load_recipe
 from yulan.schema import plain
 from yulan.train.launch.guard import die_with_parent
 
-TEXT = frozenset({"raw", "clean", "synthesize", "dedup", "decontaminated", "tokenizer"})
+TEXT = frozenset({"raw", "clean", "synthesize", "dedup", "scored", "decontaminated", "tokenizer"})
 """Stages that work on text. Where a recipe's sources are token files only, they have nothing to do and seal an empty folder."""
 
 

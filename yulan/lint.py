@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 from yulan.mix import Group, Mix, load_mix, read_list
-from yulan.recipe import Book, Recipe
+from yulan.recipe import Book, Recipe, read_recipe
+from yulan.recipe.scoring import with_paths
 from yulan.recipe.sources import Sources, load_sources
 
 Level = Literal["error", "warning", "note"]
@@ -72,13 +73,19 @@ def lint_file(path: Path) -> tuple[Finding, ...]:
         found += _list({where: _listed(folder, mix)}, (where,), set())
         found += _second(where, read_list(folder, mix.files))
     if (folder / "sources.yaml").is_file():
-        sources = load_sources(folder / "sources.yaml")
+        sources = _sources(folder)
         shares = Counter[str]()
         for name, part in mix.sources.items():
             if name in sources.sources:
                 shares[sources.sources[name].licence] += part.weight
         found += [*_shares(shares, where), *_named(sources, Counter(name for name, part in mix.sources.items() if part.weight))]
     return tuple(sorted(found, key=lambda each: LEVELS.index(each.level)))
+
+
+def _sources(folder: Path) -> Sources:
+    """Of a recipe's folder; with the paths that its recipe splits them into, where it lies there."""
+    sources, path = load_sources(folder / "sources.yaml"), folder / "recipe.yaml"
+    return with_paths(sources, read_recipe(path).data.score, str(path)) if path.is_file() else sources
 
 
 def lint_recipe(book: Book, folder: Path) -> tuple[Finding, ...]:
@@ -89,7 +96,7 @@ def lint_recipe(book: Book, folder: Path) -> tuple[Finding, ...]:
     found = list(_gaps(book.recipe))
     for phase in book.recipe.phases:
         found += lint_mix(book.mix(phase), phase)
-    found += [*_files(book, folder), *_budgets(book), *_licences(book), *_names(book)]
+    found += [*_files(book, folder), *_budgets(book), *_licences(book), *_names(book), *_unread(book)]
     return tuple(sorted(found, key=lambda each: LEVELS.index(each.level)))
 
 
@@ -175,6 +182,14 @@ def _names(book: Book) -> Iterator[Finding]:
     for phase in book.recipe.phases:
         used.update(name for name, part in book.mix(phase).sources.items() if part.weight)
     yield from _named(book.sources, used)
+
+
+def _unread(book: Book) -> Iterator[Finding]:
+    """Paths that a source is split into and no mix takes from: their text is made and not trained on."""
+    used = {name for phase in book.recipe.phases for name, part in book.mix(phase).sources.items() if part.weight}
+    for source in book.recipe.data.score.split:
+        if unread := [path for path in book.recipe.data.score.paths(source) if path not in used]:
+            yield Finding(level="note", rule="unread-path", where=source, what=f"no mix takes from {', '.join(unread)}")
 
 
 def _named(sources: Sources, used: Counter[str]) -> Iterator[Finding]:

@@ -18,6 +18,7 @@ MODULES = {
     "lm-eval": "lm_eval",
     "pyyaml": "yaml",
     "reasoning-gym": "reasoning_gym",
+    "scikit-learn": "sklearn",
     "vl-convert-python": "vl_convert",
     "model-signing": "model_signing.signing",
     "pyopenssl": "OpenSSL",

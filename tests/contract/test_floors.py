@@ -26,6 +26,7 @@ OWNERS = {
     "altair": "yulan/report/",
     "vl_convert": "yulan/report/",
     "model_signing": "yulan/release/sign.py",
+    "sklearn": "yulan/data/score/",
     "hashlib": "yulan/digest.py",
     "hmac": "yulan/digest.py",
 }

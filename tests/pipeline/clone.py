@@ -73,6 +73,7 @@ def write_tiny(root: Path) -> None:
     recipe["data"]["tokenizer"]["vocab_size"] = 1024
     recipe["data"]["tokenizer"]["learn"]["sample_bytes"] = 1_000_000
     recipe["data"]["synthesize"]["families"] = {}
+    recipe["data"]["score"] |= {"topics": {}, "quality": {}}
     recipe["schedule"]["warmup"] = 4
     for name, steps in {"phase-01": 16, "phase-02": 8, "phase-03": 8, "phase-03-short": 8}.items():
         phase = recipe["phases"][name]

@@ -40,7 +40,7 @@ def write_raw(sources: Mapping[str, Source], folder: Path, into: Path, partition
             return write_raw(sources, folder, into, passed)
     flows, rejected = {}, []
     for name, source in sorted(sources.items()):
-        if source.package is None:
+        if not source.packaged:
             continue
         work = Reading.of(name, source, folder)
         sorted_ = work.run(partitions)

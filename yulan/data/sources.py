@@ -83,7 +83,7 @@ def _wanted(sources: Sources) -> dict[str, list[Wanted]]:
     """By package: who wants files (as a path in sources.yaml), and the patterns in and out."""
     wanted: dict[str, list[Wanted]] = {}
     for name, source in sources.sources.items():
-        if source.package is not None:
+        if source.packaged and source.package is not None:
             wanted.setdefault(source.package, []).append((f"$.sources.{name}.paths", source.paths, source.exclude))
     for name, benchmark in sources.benchmarks.items():
         if benchmark.package is not None:

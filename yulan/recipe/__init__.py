@@ -15,6 +15,7 @@ from yulan.mix import Group, Mix, load_mix, read_list
 from yulan.recipe.corpus import Data
 from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
+from yulan.recipe.scoring import Score, with_paths
 from yulan.recipe.sources import Sources, load_sources
 from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule, Watch
 from yulan.schema import check, load_yaml, plain, structure, suggest
@@ -169,6 +170,7 @@ class Book:
 
     recipe: Recipe
     sources: Sources
+    """Those of sources.yaml, and the paths that `data.score` makes of them."""
     mixes: Mapping[str, Mix]
     """By name, as `phases.*.mix` spells it."""
 
@@ -199,22 +201,16 @@ def load_recipe(root: Path, name: str) -> Book:
     """
     path = recipe_file(root, name)
     recipe, folder = read_recipe(path), path.parent
-    sources = load_sources(folder / "sources.yaml")
+    sources = with_paths(load_sources(folder / "sources.yaml"), recipe.data.score, str(path))
     names = sorted(p.stem for p in (folder / "mixes").glob("*.yaml"))
     for key, phase in recipe.phases.items():
         if phase.mix not in names:
             raise RecipeError(f"no mix named {phase.mix!r}", where=f"{path}: $.phases.{key}.mix", cure=suggest(phase.mix, names))
     mixes = {mix: load_mix(folder / "mixes" / f"{mix}.yaml") for mix in names}
     for mix, content in mixes.items():
-        for source in content.sources:
-            if source not in sources.sources:
-                raise RecipeError(
-                    f"no source named {source!r}",
-                    where=f"{folder / 'mixes' / mix}.yaml: $.sources",
-                    cure=suggest(source, sorted(sources.sources)),
-                )
+        _require_paths(content, sources, recipe.data.score, f"{folder / 'mixes' / mix}.yaml: $.sources")
     for source, about in sources.sources.items():
-        if about.package is not None and about.family not in recipe.data.clean.families:
+        if about.packaged and about.family not in recipe.data.clean.families:
             raise RecipeError(
                 f"nothing says how {source} of family {about.family!r} is cleaned",
                 where=f"{path}: $.data.clean.families",
@@ -244,3 +240,13 @@ def load_recipe(root: Path, name: str) -> Book:
                 cure=suggest(key, sorted(recipe.phases)),
             )
     return Book(recipe=recipe, sources=sources, mixes=mixes)
+
+
+def _require_paths(mix: Mix, sources: Sources, score: Score, where: str) -> None:
+    """Raises: RecipeError: the mix names what is no source, or what does not stay whole."""
+    for source in mix.sources:
+        if source not in sources.sources:
+            raise RecipeError(f"no source named {source!r}", where=where, cure=suggest(source, sorted(sources.sources)))
+        if source not in (paths := score.paths(source)):
+            what = f"{source} is split by $.data.score, nothing is left under its own name"
+            raise RecipeError(what, where=where, cure=f"Name its paths: {', '.join(paths)}")

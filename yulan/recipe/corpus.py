@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from yulan.errors import RecipeError
 from yulan.recipe.cleaning import Clean
+from yulan.recipe.scoring import Score
 
 PASSAGE = "passage"
 """The task of free text about a seed document; nothing can verify it."""
@@ -159,6 +160,7 @@ class Data:
     clean: Clean
     synthesize: Synthesize
     dedup: Dedup
+    score: Score
     decontaminate: Decontaminate
     tokenizer: Tokenizer
     shards: Shards

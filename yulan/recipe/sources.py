@@ -10,6 +10,8 @@ from yulan.schema import Scalar, check, load_yaml, structure, suggest
 
 TOKENS = "tokens"
 """The reader of a source that was published as token files: its mixes list them, and it has no text."""
+SPLIT = "split"
+"""The reader of a path that `data.score` makes of a source, which the option `of` names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +68,11 @@ class Source:
     def synthetic(self) -> bool:
         """Made by `synthesize`: neither published by others nor in a package."""
         return self.package is None and self.hub is None
+
+    @property
+    def packaged(self) -> bool:
+        """Read from the files of a package: neither made here, nor published elsewhere, nor a path of another source."""
+        return self.package is not None and self.reader != SPLIT
 
     @property
     def tokenised(self) -> bool:

@@ -129,6 +129,39 @@ class Leak:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """A figure of a classifier, on documents that nothing was fitted on."""
+
+    classifier: str
+    measure: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a classifier says of one source's test documents."""
+
+    classifier: str
+    source: str
+    role: str
+    """reference, against or pool."""
+    outcome: str
+    """`score 1` to `score 5`; of a topic, `left` or `taken`."""
+    documents: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calibration:
+    """A tenth of a classifier's probabilities."""
+
+    classifier: str
+    low: float
+    documents: int
+    predicted: float
+    observed: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """What the model wrote after a phase."""
 
@@ -137,7 +170,7 @@ class Sample:
     text: str
 
 
-Row = TypeVar("Row", Share, Point, Look, Refusal, Score, Answer, Count, Drop, Leak, Sample)
+Row = TypeVar("Row", Share, Point, Look, Refusal, Score, Answer, Count, Drop, Leak, Agreement, Outcome, Calibration, Sample)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,6 +186,9 @@ class Facts:
     counts: tuple[Count, ...]
     drops: tuple[Drop, ...]
     leaks: tuple[Leak, ...]
+    agreement: tuple[Agreement, ...]
+    outcomes: tuple[Outcome, ...]
+    calibration: tuple[Calibration, ...]
     samples: tuple[Sample, ...]
 
     @property
@@ -181,6 +217,9 @@ KINDS: dict[str, type] = {
     "counts": Count,
     "drops": Drop,
     "leaks": Leak,
+    "agreement": Agreement,
+    "outcomes": Outcome,
+    "calibration": Calibration,
     "samples": Sample,
 }
 TABLES = tuple(f"{name}.csv" for name in KINDS)

@@ -12,13 +12,31 @@ from yulan.data.documents import read_documents, source_names
 from yulan.data.drops import NAME as DROPS
 from yulan.data.drops import read_drops
 from yulan.data.pack import HEADER, read_header
+from yulan.data.score.result import NAME as SCORES
+from yulan.data.score.result import Scores, read_scores
 from yulan.data.shard import INDEX, read_shards
 from yulan.data.synthesize import INDEX as SYNTHETIC
 from yulan.data.synthesize import Families
 from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.report.facts import Answer, Count, Drop, Facts, Leak, Look, Point, Refusal, Sample, Score, Share, What
+from yulan.report.facts import (
+    Agreement,
+    Answer,
+    Calibration,
+    Count,
+    Drop,
+    Facts,
+    Leak,
+    Look,
+    Outcome,
+    Point,
+    Refusal,
+    Sample,
+    Score,
+    Share,
+    What,
+)
 from yulan.schema import check, load_json, structure
 
 METRICS, WATCH, EVALUATION = "metrics.jsonl", "watch.jsonl", "evaluation.json"
@@ -40,6 +58,7 @@ class Read:
 READ = {
     **{stage: Read(phases=False, files=(DROPS,)) for stage in TEXT},
     "decontaminated": Read(phases=False, files=(DROPS, CONTAMINATION)),
+    "scored": Read(phases=False, files=(SCORES,)),
     "synthesize": Read(phases=False, files=None),
     "shards": Read(phases=False, files=(INDEX,)),
     "mix": Read(phases=True, files=(HEADER,)),
@@ -60,6 +79,7 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
         return ((phase, data[f"{stage}@{phase}"]) for phase in phases if f"{stage}@{phase}" in data)
 
     results = {phase: _evaluation(folder) for phase, folder in of_phases("evaluate")}
+    judged = read_scores(data["scored"]) if "scored" in data else None
     flows = {stage: read_drops(data[stage]).sources for stage in TEXT if stage in data}
     return Facts(
         mixes=tuple(row for phase, folder in of_phases("mix") for row in _shares(phase, folder, families)),
@@ -89,6 +109,9 @@ def gather(book: Book, data: Mapping[str, Path]) -> Facts:
             ),
         ),
         leaks=tuple(_leaks(data["decontaminated"])) if "decontaminated" in data else (),
+        agreement=tuple(_agreement(judged)) if judged else (),
+        outcomes=tuple(_outcomes(judged)) if judged else (),
+        calibration=tuple(_calibration(judged)) if judged else (),
     )
 
 
@@ -162,6 +185,33 @@ def _answers(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Answer]:
 def _samples(phase: str, evaluation: Mapping[str, Any]) -> Iterator[Sample]:
     for found in evaluation["generations"]:
         yield Sample(phase=phase, prompt=found["prompt"], text=found["text"])
+
+
+def _agreement(judged: Scores) -> Iterator[Agreement]:
+    for name, report in judged.classifiers.items():
+        for measure in ("auc", "brier", "precision", "recall", "seen", "unseen"):
+            if (value := getattr(report, measure)) is not None:
+                yield Agreement(classifier=name, measure=measure, value=value)
+        if (labels := report.labelled) is not None:
+            for measure in ("equal", "within_one", "kappa"):
+                if (value := getattr(labels, measure)) is not None:
+                    yield Agreement(classifier=name, measure=f"labels_{measure}", value=value)
+
+
+def _outcomes(judged: Scores) -> Iterator[Outcome]:
+    for name, report in judged.classifiers.items():
+        kinds = ("left", "taken") if report.kind == "topic" else tuple(f"score {score}" for score in (1, 2, 3, 4, 5))
+        for source, drawn in report.drawn.items():
+            for kind, documents in zip(kinds, drawn.outcome, strict=True):
+                yield Outcome(classifier=name, source=source, role=drawn.role, outcome=kind, documents=documents)
+
+
+def _calibration(judged: Scores) -> Iterator[Calibration]:
+    for name, report in judged.classifiers.items():
+        for each in report.bins:
+            yield Calibration(
+                classifier=name, low=each.low, documents=each.documents, predicted=each.predicted, observed=each.observed
+            )
 
 
 def _made(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:

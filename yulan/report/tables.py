@@ -193,6 +193,35 @@ def leaks(_: Book, facts: Facts) -> Table:
     return Table(head=("benchmark", "items", "items found", "documents dropped", "text"), rows=tuple(rows), texts=2)
 
 
+def agreement(_: Book, facts: Facts) -> Table:
+    """Figures of each classifier on documents it was not fitted on; `seen` and `unseen` are mean probabilities."""
+    found = {(row.classifier, row.measure): row.value for row in facts.agreement}
+    measures = tuple(dict.fromkeys(row.measure for row in facts.agreement))
+    rows = [
+        (name, *(f"{found[name, m]:.3f}" if (name, m) in found else "–" for m in measures))
+        for name in dict.fromkeys(row.classifier for row in facts.agreement)
+    ]
+    return Table(head=("classifier", *(m.replace("_", " ") for m in measures)), rows=tuple(rows))
+
+
+def outcomes(_: Book, facts: Facts) -> Table:
+    """Test documents of each source by what a classifier says of them."""
+    found = {(row.classifier, row.source, row.role, row.outcome): row.documents for row in facts.outcomes}
+    kinds = tuple(dict.fromkeys(row.outcome for row in sorted(facts.outcomes, key=lambda row: "score" in row.outcome)))
+    keys = dict.fromkeys((row.classifier, row.source, row.role) for row in facts.outcomes)
+    rows = [(*key, *(f"{found[(*key, kind)]:,}" if (*key, kind) in found else "–" for kind in kinds)) for key in keys]
+    return Table(head=("classifier", "source", "as", *kinds), rows=tuple(rows), texts=3)
+
+
+def calibration(_: Book, facts: Facts) -> Table:
+    """What probabilities promise and what test documents are."""
+    rows = [
+        (row.classifier, f"{row.low:.1f}", f"{row.documents:,}", f"{row.predicted:.3f}", f"{row.observed:.3f}")
+        for row in facts.calibration
+    ]
+    return Table(head=("classifier", "from", "documents", "predicted", "observed"), rows=tuple(rows))
+
+
 BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "phases": phases,
     "mixes": mixes,
@@ -205,6 +234,9 @@ BUILT: dict[str, Callable[[Book, Facts], Table]] = {
     "tokens": tokens,
     "drops": drops,
     "leaks": leaks,
+    "agreement": agreement,
+    "outcomes": outcomes,
+    "calibration": calibration,
 }
 
 

@@ -16,6 +16,7 @@ from yulan.data.contamination import Ledger
 from yulan.data.dedup import DROPS
 from yulan.data.index.write import Made, write_index
 from yulan.data.pack import write_pack
+from yulan.data.score.result import MEANING, NAME, Drawn, Report, Scores
 from yulan.data.shard import write_shards
 from yulan.data.spans import cut_segments, plan_spans
 from yulan.manifest import Determinism
@@ -23,6 +24,7 @@ from yulan.model.shape import parameters
 from yulan.recipe import Book, load_recipe
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.export import end_of, export
+from yulan.schema import plain
 from yulan.train.checkpoint.rebalance import begin_rebalanced
 from yulan.train.checkpoint.state import GENESIS, Chain, Cursor, State, read_state
 from yulan.train.checkpoint.write import write_checkpoint
@@ -82,6 +84,16 @@ def write_figures(folder: Path) -> None:
     for name in ("loss", "bits-per-byte", "mixes", "flow"):
         files.write_text(folder / f"{name}.svg", "<svg/>")
         files.write_bytes(folder / f"{name}.png", b"\x89PNG\r\n\x1a\n")
+
+
+def write_scores(folder: Path) -> None:
+    drawn = Drawn(role="reference", train=70, calibrate=15, test=15, outcome=(1, 14))
+    report = Report(
+        kind="topic", auc=0.987654, brier=0.05, precision=0.9, recall=14 / 15, drawn={"code/networkx": drawn}, bins=(),
+        seen=None, unseen=0.1, labelled=None,
+    )  # fmt: skip
+    made = Scores(format=1, meaning=MEANING, classifiers={"topics/code": report}, sources={})
+    files.write_json(folder / NAME, plain(made))
 
 
 def write_step(folder: Path, book: Book, phase: str, step: int) -> None:
@@ -169,21 +181,17 @@ def make_inputs(root: Path) -> Inputs:
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)
     place_index(book, work)
     write_contamination(work / "decontaminated", book)
+    write_scores(work / "scored")
     write_figures(work / "figures")
-    targets = [
-        "shards",
-        "synthesize",
-        "index",
-        "decontaminated",
-        "export",
-        *(f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases),
-    ]
+    targets = ["shards", "scored", "synthesize", "index", "decontaminated", "export"]
+    targets += [f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases]
     return Inputs(
         book=book,
         root=root,
         ends=tuple(ends),
         exported=work / "export",
         shards=work / "shards",
+        scored=work / "scored",
         synthesize=work / "synthesize",
         index=work / "index",
         decontaminated=work / "decontaminated",

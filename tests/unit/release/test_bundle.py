@@ -105,6 +105,12 @@ def test_a_phase_whose_begin_is_lost_cannot_be_bundled(tmp_path: Path):
         build(inputs, tmp_path / "bundle")
 
 
+def test_the_data_card_says_what_a_score_is(small: Path):
+    card = (small / "data" / "main" / "README.md").read_text(encoding="utf-8")
+    assert "likeness to the reference sources as a classifier sees it, not a person's judgement" in card
+    assert "| `topics/code` | `code/networkx` | 0.988 | 0.050 | 0.900 | 0.933 |" in card
+
+
 def test_the_text_of_others_is_not_in_the_data(small: Path):
     tables = {name for name in contents(small / "data" / "main") if name.endswith(".parquet")}
     made = {"synthetic/rejected.parquet", "synthetic/sums/00000.parquet"}

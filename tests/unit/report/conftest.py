@@ -8,7 +8,22 @@ import pytest
 
 from yulan.manifest import File, Manifest
 from yulan.recipe import INIT, Book, load_recipe
-from yulan.report.facts import Answer, Count, Drop, Facts, Leak, Look, Point, Refusal, Sample, Score, Share
+from yulan.report.facts import (
+    Agreement,
+    Answer,
+    Calibration,
+    Count,
+    Drop,
+    Facts,
+    Leak,
+    Look,
+    Outcome,
+    Point,
+    Refusal,
+    Sample,
+    Score,
+    Share,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -84,6 +99,12 @@ def facts(book: Book) -> Facts:
             Leak(benchmark="arc_easy", has=2946, searched=2942, by=by, part=part, items=items, documents=31, bytes=4321)
             for by, part, items in (("all", "", 30), ("kind", "ngram", 26), ("kind", "whole", 8), ("source", "qa/arc", 30))
         ),
+        agreement=(Agreement(classifier="quality/summary", measure="auc", value=0.919),),
+        outcomes=(
+            Outcome(classifier="quality/summary", source="en/wiki", role="reference", outcome="score 5", documents=321),
+            Outcome(classifier="topics/science", source="qa/csqa", role="against", outcome="taken", documents=123),
+        ),
+        calibration=(Calibration(classifier="quality/summary", low=0.9, documents=77, predicted=0.951, observed=0.962),),
         samples=(Sample(phase="phase-03", prompt="人工智能是", text="研究<b>与</b>科学。\n</script><script>x</script>"),),
     )
 

@@ -132,3 +132,10 @@ def test_a_browser_without_network_draws_every_chart_and_complains_of_nothing(pa
         drawn = drawn[: drawn.index("</figure>")]
         assert "<svg" in drawn
         assert drawn.count("<path") > 10
+
+
+def test_the_page_says_what_a_score_is_and_how_far_it_agrees(read: Reader):
+    words = " ".join(" ".join(read.words).split())
+    assert "likeness to the reference sources as a classifier sees it, not a person’s judgement" in words
+    for shown in ("quality/summary", "0.919", "score 5", "321", "taken", "123", "0.951", "0.962"):
+        assert shown in words

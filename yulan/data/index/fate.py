@@ -14,7 +14,7 @@ from yulan.errors import DataError
 from yulan.layout import Layout
 from yulan.recipe import Book
 
-STAGES = ("raw", "clean", "synthesize", "dedup", "decontaminated")
+STAGES = ("raw", "clean", "synthesize", "dedup", "scored", "decontaminated")
 
 
 def fate(layout: Layout, book: Book, identity: str) -> list[str]:
@@ -28,6 +28,8 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
             lines.append(f"clean: dropped from {source}, {_reason(layout, book, source, identity)}")
     for row in _rows(layout.stage("dedup").data / "drops.parquet", identity):
         lines.append(f"dedup: dropped from {row['source']}, {row['reason']} copy of {row['kept']} of {row['kept_source']}")
+    for path in held["scored"]:
+        lines += [f"scored: {reason}" for reason in _routed(layout, path, identity)]
     for row in _rows(layout.stage("decontaminated").data / "matches.parquet", identity):
         shared = f"shares words with item {row['item']} of {row['benchmark']}, characters {row['start']} to {row['end']}"
         lines.append(f"decontaminated: dropped from {row['source']}, {shared}")
@@ -42,6 +44,16 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
 def _sources(folder: Path, identity: str) -> list[str]:
     names = source_names(folder) if folder.is_dir() else ()
     return [name for name in names if any(_rows(part, identity, ["id"]) for part in frames.parts(folder, name))]
+
+
+def _routed(layout: Layout, path: str, identity: str) -> Iterator[str]:
+    """Why a document of a source that was split is on this path; a source that stays whole has no such columns."""
+    for part in frames.parts(layout.stage("scored").data, path):
+        if {"score", "probability", "topic"} <= set(pq.read_schema(part).names):
+            for row in _rows(part, identity, ["id", "score", "probability", "topic"]):
+                said = [f"score {row['score']}, probability {row['probability']:.3f}"] if row["score"] else []
+                said += [f"likeliest topic {row['topic']:.3f}"] if row["topic"] is not None else []
+                yield f"goes to {path}: {', '.join(said)}"
 
 
 def _reason(layout: Layout, book: Book, source: str, identity: str) -> str:

@@ -101,8 +101,8 @@ def _read(passage: str) -> str:
 def _passages(family: Family, seed: int, sources: Mapping[str, Source], folder: Path, where: str) -> Iterator[Asked]:
     """Titles of documents in the order of their ids, which is a random one. No other word of them reaches the model."""
     name = str(family.options.get("source"))
-    if name not in sources or sources[name].package is None:
-        known = sorted(key for key, source in sources.items() if source.package is not None)
+    if name not in sources or not sources[name].packaged:
+        known = sorted(key for key, source in sources.items() if source.packaged)
         raise RecipeError(f"no source of text named {name!r}", where=f"{where}.options.source", cure=suggest(name, known))
     texts = documents(sources[name], name, located(folder, sources[name]))
     seeds = sorted((digest.of_text(text), text) for text in texts if not isinstance(text, Reject))

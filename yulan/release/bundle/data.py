@@ -10,6 +10,8 @@ import pyarrow.parquet as pq
 from yulan import files
 from yulan.data.contamination import NAME as CONTAMINATION
 from yulan.data.contamination import read_contamination
+from yulan.data.score.result import NAME as SCORES
+from yulan.data.score.result import read_scores
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.card.write import write_card
@@ -27,6 +29,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     recipe, sources = inputs.book.recipe, inputs.book.sources
     inputs.place_common(folder, recipe.release.licences.synthetic)
     files.link(inputs.shards / INDEX, folder / INDEX)
+    files.link(inputs.scored / SCORES, folder / SCORES)
     for split in ("train", "held"):
         _write_documents(inputs, split, folder / "documents" / f"{split}.parquet")
     for phase, mix in inputs.mixes.items():
@@ -49,12 +52,10 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
         tested=tested,
+        scores=read_scores(inputs.scored),
     )
-    made = {
-        key: value
-        for key, value in inputs.digests.items()
-        if key.partition("@")[0] in {"shards", "synthesize", "mix", "index", "decontaminated"}
-    }
+    upstream = {"shards", "scored", "synthesize", "mix", "index", "decontaminated"}
+    made = {key: value for key, value in inputs.digests.items() if key.partition("@")[0] in upstream}
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
 
 

@@ -22,6 +22,7 @@ class Inputs:
     """The last checkpoint of each phase, in the recipe's order."""
     exported: Path
     shards: Path
+    scored: Path
     synthesize: Path
     index: Path
     decontaminated: Path

@@ -25,6 +25,7 @@ SCHEMAS = {
     "index.json": "index",
     "families.json": "families",
     "contamination.json": "contamination",
+    "scores.json": "scores",
 }
 
 
