@@ -23,6 +23,8 @@ OWNERS = {
     "huggingface_hub": "yulan/release/hub.py",
     "daft": "yulan/data/frames.py",
     "altair": "yulan/report/",
+    "httpx2": "yulan/data/synthesize/endpoint.py",
+    "sympy": "yulan/data/synthesize/worker.py",
     "vl_convert": "yulan/report/",
     "hashlib": "yulan/digest.py",
     "hmac": "yulan/digest.py",

@@ -214,7 +214,7 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.data.clean.families",
                 cure="List its filters, or an empty list",
             )
-    if recipe.data.synthesize.families:
+    if recipe.data.synthesize.families and recipe.data.synthesize.model is None:
         sources.require_generator()
     for key, task in recipe.evaluate.tasks.items():
         if task.benchmark not in sources.benchmarks:

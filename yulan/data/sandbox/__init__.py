@@ -74,8 +74,16 @@ def interpreter() -> list[str]:
     return [str(Path(sys.executable).resolve()), "-I", "-S", "-B", "-X", "utf8"]
 
 
-def run(command: Sequence[str], files: Mapping[str, str], limits: Limits | None = None, readable: Iterable[Path] = ()) -> Outcome:
+def run(
+    command: Sequence[str],
+    files: Mapping[str, str],
+    limits: Limits | None = None,
+    readable: Iterable[Path] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
     """Run `command` in an empty folder that holds `files` (name -> text); `readable` folders are seen, read-only, as well.
+
+    `environment` is added to what there is: a PATH, a HOME and a LANG.
 
     Raises: StateError: this machine has no sandbox.
     """
@@ -85,7 +93,7 @@ def run(command: Sequence[str], files: Mapping[str, str], limits: Limits | None 
             where="yulan.data.sandbox",
             cure="Allow unprivileged user namespaces (Linux 5.12 or later), or leave families out whose code is run",
         )
-    return _run(command, files, limits or Limits(), readable)
+    return _run(command, files, limits or Limits(), readable, environment or {})
 
 
 @cache
@@ -94,19 +102,27 @@ def why_not() -> str | None:
     if sys.platform != "linux":
         return f"{sys.platform} has no namespaces"
     try:
-        tried = _run([*interpreter(), "-c", "print(1)"], {}, Limits(), ())
+        tried = _run([*interpreter(), "-c", "print(1)"], {}, Limits(), (), {})
     except OSError as error:
         return str(error)
     return None if tried.passed and tried.output == "1\n" else f"a program that prints 1 ended with {tried.ended}"
 
 
-def _run(command: Sequence[str], files: Mapping[str, str], limits: Limits, readable: Iterable[Path]) -> Outcome:
+def _run(
+    command: Sequence[str], files: Mapping[str, str], limits: Limits, readable: Iterable[Path], environment: Mapping[str, str]
+) -> Outcome:
     base = Path(sys.base_prefix).resolve()
     seen = _outermost([*(Path(name) for name in SYSTEM if Path(name).is_dir() and not Path(name).is_symlink()), base, *readable])
     told = {
         "command": list(command),
         "files": dict(files),
-        "environment": {"PATH": "/usr/bin:/bin", "HOME": "/box", "LANG": "C.UTF-8", "LD_LIBRARY_PATH": f"{base}/lib"},
+        "environment": {
+            "PATH": "/usr/bin:/bin",
+            "HOME": "/box",
+            "LANG": "C.UTF-8",
+            "LD_LIBRARY_PATH": f"{base}/lib",
+            **environment,
+        },
         "readable": [str(path) for path in seen],
         "links": {name: os.readlink(name) for name in SYSTEM if Path(name).is_symlink()},
         "cpu": limits.cpu,

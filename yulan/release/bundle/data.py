@@ -71,7 +71,9 @@ def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:
         files.link_tree(name, folder / "synthetic" / name.name)
     files.remove(folder / "synthetic" / "synthetic")
     made = load_json(index)["families"]
-    return sorted((name for name, family in made.items() if family["kept"]), key=lambda name: (not made[name]["verified"], name))
+    return sorted(
+        (name for name, family in made.items() if family["kept"]), key=lambda name: (made[name]["check"] == "none", name)
+    )
 
 
 def _write_sources(inputs: Inputs, path: Path) -> None:
