@@ -57,6 +57,7 @@ def render(subject: Subject) -> str:
         lineage=lineage.draw(subject.artifacts, PAGE),
         tables={name: build(subject.book, facts) for name, build in tables.BUILT.items()},
         digests=tables.digests(subject.artifacts),
+        yields=tables.yields(subject.artifacts),
         subject=subject,
     )
 

@@ -16,6 +16,8 @@ from yulan.recipe.synthesis import LEAN, Family
 ACCEPTED, UNVERIFIED, UNCHECKED = "accepted", "unverified", "unchecked"
 KEPT = (ACCEPTED, UNVERIFIED, UNCHECKED)
 ALGEBRA_SECONDS = 5.0
+RULES = 1
+"""Raise it when the verdict of a slow check may change: those that a ledger remembers are worked out again."""
 TESTS = Limits(cpu=5, wall=10.0)
 Work = tuple[str, str, Callable[[], str]]
 
@@ -46,11 +48,13 @@ def verdicts(family: Family, rows: Sequence[tuple[str, Ask, Shaped]], ledger: Le
 def _work(family: Family, key: str, ask: Ask, shaped: Shaped, algebra: Algebra) -> Work:
     key, parts = f"{key}/check", shaped.parts
     if family.check == "boxed":
-        return key, f"{parts['answer']}\0{ask.reference}", lambda: by_algebra(parts["answer"], ask.reference or "", algebra)
+        told = f"{RULES}\0{parts['answer']}\0{ask.reference}"
+        return key, told, lambda: by_algebra(parts["answer"], ask.reference or "", algebra)
     if family.check == "tests":
-        return key, f"{parts['program']}\0{parts['tests']}", lambda: by_tests(parts["program"], parts["tests"])
+        return key, f"{RULES}\0{parts['program']}\0{parts['tests']}", lambda: by_tests(parts["program"], parts["tests"])
     imports = str(family.options.get("imports", ""))
-    return key, shaped.text, lambda: by_lean(family, ask, shaped, imports)
+    # A row that was left unchecked is checked when Lean comes.
+    return key, f"{RULES}\0{lean.installed()}\0{shaped.text}", lambda: by_lean(family, ask, shaped, imports)
 
 
 def by_algebra(answer: str, reference: str, algebra: Algebra) -> str:

@@ -21,7 +21,7 @@ BEGINNING = "0" * 64
 
 
 class Ledger:
-    """Open it once a process; the folder's lock is held until the process ends."""
+    """Of one model and its settings, which the folder's name stands for; the folder's lock is held until the process ends."""
 
     def __init__(self, folder: Path) -> None:
         """Raises: StateError: another process works in the folder."""

@@ -40,9 +40,8 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         **inputs.common(),
         families=families,
         figures=pictures,
-        tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
-        generator=sources.generator.path.rpartition("/")[2] if sources.generator else None,
-        generator_licence=sources.generator.licence if sources.generator else None,
+        tasks=recipe.data.synthesize.families,
+        generator=_generator(inputs),
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
     )
@@ -50,6 +49,14 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
     }
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
+
+
+def _generator(inputs: Inputs) -> str:
+    """What the text was made with, in words."""
+    local, model = inputs.book.sources.generator, inputs.book.recipe.data.synthesize.model
+    if model is not None:
+        return f"`{model.name}` at revision `{model.revision}`, behind an endpoint that nothing here can prove to serve it"
+    return f"a small local model, `{local.path.rpartition('/')[2]}` ({local.licence})" if local is not None else "no model"
 
 
 def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
