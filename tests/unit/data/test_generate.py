@@ -11,8 +11,8 @@ import pytest
 from tests.unit.data.gguf_kit import write_gguf
 from yulan import digest
 from yulan.data.synthesize import REJECTED, Families, synthesize
-from yulan.data.synthesize.engine import Engine, Sampling
-from yulan.data.synthesize.ledger import Ledger
+from yulan.data.synthesize.engine import Engine, Request, Sampling
+from yulan.data.synthesize.ledger import ROWS, Ledger
 from yulan.errors import DataError
 from yulan.recipe.synthesis import Family, Synthesize
 
@@ -89,6 +89,25 @@ def test_greedy_text_is_what_transformers_generates(tiny: Path) -> None:
     assert (stopped.text, stopped.finish) == (free.text.partition(cut_at)[0], "stop")
     (short,) = generator.complete(["a, b"], [0], replace(greedy, max_new_tokens=1, stop=()))
     assert (short.finish, free.text.startswith(short.text)) == ("length", True)
+
+
+def test_a_run_that_was_cut_short_goes_on_with_the_same_bytes(tiny: Path, tmp_path: Path):
+    """Batches of three; the cut lies inside the second."""
+    from yulan.data.synthesize.generate import Generator, Local
+
+    engine = Local(Generator(tiny, threads=1), batch=3)
+    requests = [Request(key=f"x/{n}/0", prompt="say " + "ab " * (n % 4), seed=n) for n in range(8)]
+    sampling = Sampling(max_new_tokens=6, temperature=0.9, top_p=0.9, stop=())
+    whole, short = Ledger(tmp_path / "whole"), tmp_path / "short"
+    told = whole.ask(engine, requests, sampling)
+    lines = whole.path.read_bytes().splitlines(keepends=True)
+    short.mkdir()
+    (short / ROWS).write_bytes(b"".join(lines[:4]) + lines[4][:20])
+    again = Ledger(short)
+    assert again.ask(engine, requests, sampling) == told
+    assert again.path.read_bytes() == whole.path.read_bytes()
+    os.close(whole.lock)
+    os.close(again.lock)
 
 
 def test_a_random_model_gets_nothing_right_and_the_stage_stops(tiny: Path, tmp_path: Path) -> None:

@@ -17,11 +17,15 @@ from yulan.data.synthesize.tidy import tidy
 
 SAME, DIFFERENT, UNREAD, TIME, UNPROVED = "same", "different", "unread", "time", "unproved"
 
+PATIENCE = 30
+"""Seconds of the clock to a second of processor time."""
+
 
 class Algebra:
     """Compares answers, one at a time; close it, or use it in `with`."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: int) -> None:
+        """`seconds`: processor time of a comparison, which the worker is ended for; a load on the machine changes no verdict."""
         self.seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._turn = threading.Lock()
@@ -38,26 +42,24 @@ class Algebra:
             return self._asked(trees)
 
     def _asked(self, trees: list[Any]) -> str:
-        process = self._process or self._start()
-        self._process = process
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+        process = self._process = self._process or self._start()
         if process.stdin is None or process.stdout is None:
             raise OSError("no pipes")
-        try:
-            process.stdin.write(json.dumps(trees).encode() + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            return self._gone(UNREAD)
+        process.stdin.write(json.dumps(trees).encode() + b"\n")
+        process.stdin.flush()
         with selectors.DefaultSelector() as ready:
             ready.register(process.stdout, selectors.EVENT_READ)
-            # The worker writes one short line at once.
-            if not ready.select(self.seconds):
+            # The worker writes one short line at once; it waits for nothing, so this limit is a last resort.
+            if not ready.select(PATIENCE * self.seconds):
                 return self._gone(TIME)
         said = process.stdout.readline().decode().strip()
         return said or self._gone(TIME)
 
     def _start(self) -> "subprocess.Popen[bytes]":
         process = subprocess.Popen(
-            [sys.executable, "-m", "yulan.data.synthesize.worker"],
+            [sys.executable, "-m", "yulan.data.synthesize.worker", str(self.seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -15,10 +15,10 @@ from yulan.recipe.synthesis import LEAN, Family
 
 ACCEPTED, UNVERIFIED, UNCHECKED = "accepted", "unverified", "unchecked"
 KEPT = (ACCEPTED, UNVERIFIED, UNCHECKED)
-ALGEBRA_SECONDS = 5.0
+ALGEBRA_SECONDS = 5
 RULES = 1
 """Raise it when the verdict of a slow check may change: those that a ledger remembers are worked out again."""
-TESTS = Limits(cpu=5, wall=10.0)
+TESTS = Limits(cpu=5, wall=60.0)
 Work = tuple[str, str, Callable[[], str]]
 
 
