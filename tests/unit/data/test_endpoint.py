@@ -162,7 +162,10 @@ def test_a_key_is_read_from_the_environment_or_a_file(tmp_path: Path):
     assert read_key({endpoint.KEY_FILE: str(tmp_path / "key")}) == "sk-1"
     with pytest.raises(StateError, match="the endpoint asks for a key, and there is none"):
         read_key({})
-    for name in ("none", "."):
+    (tmp_path / "odd").write_text("sk\n1")
+    with pytest.raises(StateError, match="holds no key that can be read"):
+        read_key({endpoint.KEY: "sk-ключ"})
+    for name in ("none", ".", "odd"):
         with pytest.raises(StateError, match="holds no key that can be read"):
             read_key({endpoint.KEY_FILE: str(tmp_path / name)})
 

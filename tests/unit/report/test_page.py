@@ -116,3 +116,11 @@ def test_a_browser_without_network_draws_every_chart_and_complains_of_nothing(pa
         drawn = drawn[: drawn.index("</figure>")]
         assert "<svg" in drawn
         assert drawn.count("<path") > 10
+
+
+def test_the_page_tells_what_each_synthetic_family_gave(read: Reader):
+    words = [word.strip() for word in read.words if word.strip()]
+    assert "What was synthesised" in words
+    at = words.index("sums")
+    assert words[at : at + 8] == ["sums", "accepted 5, twin 1", "4", "8", "5", "100.0%", "50.0%", "75.0%"]
+    assert "no sandbox" in words

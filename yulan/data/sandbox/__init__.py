@@ -87,13 +87,17 @@ def run(
 
     Raises: StateError: this machine has no sandbox.
     """
-    if reason := why_not():
-        raise StateError(
-            f"the sandbox cannot be set up: {reason}",
-            where="yulan.data.sandbox",
-            cure="Allow unprivileged user namespaces (Linux 5.12 or later), or leave families out whose code is run",
-        )
-    return _run(command, files, limits or Limits(), readable, environment or {})
+    reason = why_not()
+    if reason is None:
+        try:
+            return _run(command, files, limits or Limits(), readable, environment or {})
+        except OSError as error:
+            reason = str(error)
+    raise StateError(
+        f"the sandbox cannot be set up: {reason}",
+        where="yulan.data.sandbox",
+        cure="Allow unprivileged user namespaces (Linux 5.12 or later), or leave families out whose code is run",
+    )
 
 
 @cache

@@ -195,13 +195,16 @@ class Remote:
 
 def read_key(environment: Mapping[str, str]) -> str:
     """Raises: StateError: neither variable is set, or the file is none that can be read."""
-    if key := environment.get(KEY, "").strip():
-        return key
-    if name := environment.get(KEY_FILE, ""):
+    key, where = environment.get(KEY, "").strip(), KEY
+    if not key and (name := environment.get(KEY_FILE, "")):
+        where = KEY_FILE
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            if key := Path(name).read_text(encoding="utf-8").strip():
-                return key
-        raise StateError("holds no key that can be read", where=KEY_FILE, cure="Let it name a file with the key in it")
+            key = Path(name).read_text(encoding="utf-8").strip()
+    # A header holds nothing else.
+    if key and key.isascii() and key.isprintable():
+        return key
+    if key or where == KEY_FILE:
+        raise StateError("holds no key that can be read", where=where, cure="Put the key there, one line, and nothing else")
     raise StateError("the endpoint asks for a key, and there is none", where=KEY, cure=f"Set it, or {KEY_FILE} to a file's name")
 
 
