@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.unit.data.faulty_server import Server, serve
-from yulan import files, manifest
+from tests.unit.data.gguf_kit import write_gguf
+from yulan import digest, files, manifest
 from yulan.data.synthesize.ledger import ROWS, SEALED
 from yulan.layout import Layout
 from yulan.params import params_for, write_params
@@ -129,3 +130,21 @@ def test_a_profile_without_an_endpoint_is_one_line(tmp_path: Path):
     code, said = finish(layout.root)
     assert (code, said.count("\n")) == (3, 1)
     assert "the recipe asks a/model and the profile has no endpoint" in said
+
+
+@pytest.mark.slow
+def test_the_local_model_names_its_determinism_and_a_recipe_may_ask_nothing(tmp_path: Path):
+    layout = clone(tmp_path, None)
+    recipe = yaml.safe_load((tmp_path / "recipes/nano/recipe.yaml").read_text())
+    recipe["data"]["synthesize"] |= {"model": None, "families": {}}
+    (tmp_path / "recipes/nano/recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
+    generator = load_recipe(tmp_path, "nano").sources.require_generator()
+    path = layout.stage("sources").data / generator.package / generator.path
+    path.parent.mkdir(parents=True)
+    write_gguf(path)
+    manifest.seal(layout.stage("sources"), layout, stage="sources", inputs={}, keys={}, summary={})
+    assert finish(layout.root) == (0, "")
+    made = manifest.read(layout.stage("synthesize").manifest)
+    assert made.summary == {"generator": digest.of_file(path), "families": {}}
+    assert made.determinism is not None
+    assert made.determinism.precision == "fp32"
