@@ -103,7 +103,7 @@ def program(name: str, body: str, tests: str) -> str:
 @needs_sandbox
 @pytest.mark.slow
 def test_a_program_is_accepted_if_its_tests_pass_and_fail_without_it(bench: Bench):
-    bodies = ["x + 1", "x", "(lambda: [1 for _ in iter(int, 1)])()", "x +", "x + 1", "x + 1"]
+    bodies = ["x + 1", "x", "sum(0 for _ in iter(int, 1))", "x +", "x + 1", "x + 1"]
     tests = ["assert f(1) == 2"] * 4 + ["print(f(1))", "assert 1 == 1"]
 
     def say(_: str, seed: int) -> str:
