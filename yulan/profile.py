@@ -38,6 +38,24 @@ class Data:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where a model that the recipe names is asked."""
+
+    address: str
+    """Base of an OpenAI-compatible interface, `http://127.0.0.1:8000/v1`."""
+    served: str | None
+    """What the model is called there; None: as in the recipe."""
+    parallel: int
+    """Requests under way at a time."""
+    timeout: float
+    """Seconds that one request may take."""
+    tries: int
+    """How often a request is sent, at most."""
+    key: bool
+    """Whether it asks for a key, which stands in the environment or a file, never here."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
     device: Literal["cpu", "cuda"]
     processes: int
@@ -65,6 +83,8 @@ class Profile:
     launcher: Literal["torchrun", "deepspeed", "slurm"]
     slurm: Slurm | None
     """Null unless the launcher is slurm."""
+    endpoint: Address | None
+    """Null: no model but the recipe's local one can be asked."""
     device_memory: int
     """Bytes a process may use."""
     flops: float

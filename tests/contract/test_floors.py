@@ -24,6 +24,8 @@ OWNERS = {
     "daft": "yulan/data/frames.py",
     "ray": "yulan/data/cluster.py",
     "altair": "yulan/report/",
+    "httpx2": "yulan/data/synthesize/endpoint.py",
+    "sympy": "yulan/data/synthesize/worker.py",
     "vl_convert": "yulan/report/",
     "model_signing": "yulan/release/sign.py",
     "sklearn": "yulan/data/score/",

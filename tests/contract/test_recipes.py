@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from yulan.cli import main
+from yulan.data.synthesize import read_templates
 from yulan.layout import recipe_names
 from yulan.params import params_for, read_params
 from yulan.profile import load_profile, profile_names
@@ -34,6 +35,14 @@ def test_a_shipped_recipe_loads_with_all_it_names(name: str):
     book = load_recipe(ROOT, name)
     assert book.recipe.name == name
     assert (ROOT / "recipes" / name / "prompts").is_dir()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_synthetic_family_has_its_prompt_and_its_source(name: str):
+    book, folder = load_recipe(ROOT, name), ROOT / "recipes" / name
+    families = book.recipe.data.synthesize.families
+    assert set(read_templates(book.recipe.data.synthesize, folder / "prompts")) >= set(families)
+    assert {f"synthetic/{each}" for each in families} <= set(book.sources.sources) or book.sources.textless
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -54,7 +54,7 @@ CLASSES = {
     "withdrawal": "yulan.release.withdrawal:Withdrawal",
     "watched": "yulan.train.checkpoint.state:Watched",
 }
-ROWS = {"metrics", "replay", "watch", "trial", "annealed"}
+ROWS = {"metrics", "replay", "watch", "trial", "annealed", "answer", "synthetic"}
 """Rows of logs: written by the step or the run, read as they are."""
 EVIDENT = frozenset(
     """format size seed tokens documents windows threads seconds count kept layers head_dim vocab_size eos_id beta1 beta2 eps

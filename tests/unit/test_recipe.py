@@ -119,7 +119,7 @@ def test_a_later_warm_up_ends_the_anneal_before_it_and_the_climb_begins_there(co
 def test_a_passage_cannot_be_verified(copied: Path, spoil: Spoil):
     recipe = load_recipe(copied, "nano").recipe
     (name, *_) = [name for name, family in recipe.data.synthesize.families.items() if not family.verified]
-    spoil("recipe.yaml", f"data.synthesize.families.{name}.verified", True)
+    spoil("recipe.yaml", f"data.synthesize.families.{name}.check", "boxed")
     with pytest.raises(RecipeError, match="nothing can verify a passage"):
         load_recipe(copied, "nano")
 

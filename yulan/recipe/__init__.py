@@ -216,7 +216,7 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.data.clean.families",
                 cure="List its filters, or an empty list",
             )
-    if recipe.data.synthesize.families:
+    if recipe.data.synthesize.families and recipe.data.synthesize.model is None:
         sources.require_generator()
     published = recipe.data.tokenizer.published
     if published is not None and published.package is not None and published.package not in sources.packages:

@@ -16,8 +16,7 @@ from yulan.data.score.result import NAME as SCORES
 from yulan.data.score.result import Scores, read_scores
 from yulan.data.shard import INDEX, read_shards
 from yulan.data.synthesize import INDEX as SYNTHETIC
-from yulan.data.synthesize import Families
-from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED
+from yulan.data.synthesize import KEPT, Families
 from yulan.errors import DataError
 from yulan.recipe import Book
 from yulan.report.facts import (
@@ -225,7 +224,7 @@ def _made(folder: Path, families: Mapping[str, str]) -> Iterator[Count]:
 def _rejected(folder: Path, families: Mapping[str, str]) -> Iterator[Drop]:
     for name, made in structure(load_json(folder / SYNTHETIC), Families).families.items():
         for verdict, rows in made.verdicts.items():
-            if verdict not in (ACCEPTED, UNVERIFIED):
+            if verdict not in KEPT:
                 source = f"synthetic/{name}"
                 yield Drop(stage="synthesize", family=families[source], source=source, reason=verdict, documents=rows)
 

@@ -58,6 +58,7 @@ def render(subject: Subject) -> str:
         tables={name: build(subject.book, facts) for name, build in tables.BUILT.items()},
         packing=tables.packing(subject.artifacts),
         digests=tables.digests(subject.artifacts),
+        yields=tables.yields(subject.artifacts),
         subject=subject,
     )
 

@@ -240,6 +240,22 @@ BUILT: dict[str, Callable[[Book, Facts], Table]] = {
 }
 
 
+def yields(artifacts: Mapping[str, Manifest]) -> Table:
+    """What each synthetic family gave: shares of questions, and of answers."""
+    told = artifacts["synthesize"].summary.get("families", {}) if "synthesize" in artifacts else {}
+    rows = [
+        (
+            name,
+            str(each.get("skipped") or ", ".join(f"{verdict} {count:,}" for verdict, count in each["verdicts"].items())),
+            *(f"{each[key]:,}" for key in ("questions", "asked", "kept")),
+            *(f"{each[key]:.1%}" for key in ("any", "all", "mean")),
+        )
+        for name, each in told.items()
+    ]
+    head = ("family", "verdicts", "questions", "answers", "documents", "any right", "all right", "answers right")
+    return Table(head=head, rows=tuple(rows), texts=2)
+
+
 def digests(artifacts: Mapping[str, Manifest]) -> Table:
     """Every artifact with its whole identity."""
     rows = [(name, made.digest, f"{len(made.files):,}", in_words(made.size, "B")) for name, made in artifacts.items()]

@@ -68,8 +68,17 @@ def write_synthetic(folder: Path) -> None:
     pq.write_table(
         pa.table({"id": ["0"], "text": ["2 + 2 = 5"], "source": [SYNTHETIC], "verdict": ["wrong"]}), folder / "rejected.parquet"
     )
-    family = {"task": "chain_sum", "verified": True, "template": "0" * 64, "asked": 90, "kept": 81, "share": 0.9}
-    made = {"format": 1, "generator": "0" * 64, "families": {"sums": family | {"verdicts": {"accepted": 81, "wrong": 9}}}}
+    family = {
+        "task": "chain_sum",
+        "check": "task",
+        "template": "0" * 64,
+        "questions": 90,
+        "asked": 90,
+        "kept": 81,
+        "skipped": None,
+    }
+    family |= dict.fromkeys(("share", "any", "all", "mean"), 0.9)
+    made = {"format": 2, "generator": "0" * 64, "families": {"sums": family | {"verdicts": {"accepted": 81, "wrong": 9}}}}
     files.write_json(folder / "families.json", made)
 
 

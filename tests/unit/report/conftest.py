@@ -28,6 +28,16 @@ from yulan.report.facts import (
 ROOT = Path(__file__).parents[3]
 
 
+YIELDS = {
+    "sums": {"questions": 4, "asked": 8, "kept": 5, "any": 1.0, "all": 0.5, "mean": 0.75, "verdicts": {"accepted": 5, "twin": 1}},
+    "programs": {
+        **dict.fromkeys(("questions", "asked", "kept", "any", "all", "mean"), 0),
+        "verdicts": {},
+        "skipped": "no sandbox",
+    },
+}
+
+
 @pytest.fixture(scope="session")
 def book() -> Book:
     return load_recipe(ROOT, "nano")
@@ -140,7 +150,7 @@ def artifacts(book: Book) -> dict[str, Manifest]:
             files=(File(path="a", size=1000 * len(name), sha256="0" * 64),),
             inputs={i: made[i].digest for i in inputs},
             keys={},
-            summary=PACKED if stage == "mix" else {},
+            summary=PACKED if stage == "mix" else {"families": YIELDS} if stage == "synthesize" else {},
             determinism=None,
         )
     return made

@@ -94,8 +94,11 @@ def test_synthetic_rows_come_with_the_verdicts_on_those_left_out(tmp_path: Path,
     with files.open_new(tmp_path / "synthetic" / "sums" / "00000.parquet") as file:
         pq.write_table(table, file)
     verdicts = {"accepted": 1, "wrong": 3}
-    made = FamilyYield(task="chain_sum", verified=True, template="0" * 64, asked=4, kept=1, share=0.25, verdicts=verdicts)
-    files.write_json(tmp_path / "families.json", plain(Families(format=1, generator="0" * 64, families={"sums": made})))
+    made = FamilyYield(
+        task="chain_sum", check="task", template="0" * 64, questions=4, asked=4, kept=1, share=0.25, any=0.25, all=0.25,
+        mean=0.25, verdicts=verdicts, skipped=None,
+    )  # fmt: skip
+    files.write_json(tmp_path / "families.json", plain(Families(format=2, generator="0" * 64, families={"sums": made})))
     facts = gather(book, {"synthesize": tmp_path})
     about = {"stage": "synthesize", "family": "synthetic", "source": "synthetic/sums"}
     assert facts.counts == (Count(**about, documents=1, bytes=9, tokens=0),)

@@ -139,3 +139,11 @@ def test_the_page_says_what_a_score_is_and_how_far_it_agrees(read: Reader):
     assert "likeness to the reference sources as a classifier sees it, not a person’s judgement" in words
     for shown in ("quality/summary", "0.919", "score 5", "321", "taken", "123", "0.951", "0.962"):
         assert shown in words
+
+
+def test_the_page_tells_what_each_synthetic_family_gave(read: Reader):
+    words = [word.strip() for word in read.words if word.strip()]
+    assert "What was synthesised" in words
+    at = words.index("sums")
+    assert words[at : at + 8] == ["sums", "accepted 5, twin 1", "4", "8", "5", "100.0%", "50.0%", "75.0%"]
+    assert "no sandbox" in words

@@ -1,8 +1,9 @@
-"""What the model is asked, family by family, and what becomes of its answers."""
+"""What the model is asked, family by family: seeds become questions, questions prompts."""
 
-import re
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,31 +11,50 @@ from typing import Any
 from yulan import digest
 from yulan.data.readers import Reject, documents
 from yulan.data.sources import located
+from yulan.data.synthesize.prompts import fill
+from yulan.data.synthesize.tidy import boxed
 from yulan.errors import DataError, RecipeError
-from yulan.recipe.corpus import PASSAGE, Family
 from yulan.recipe.sources import Source
+from yulan.recipe.synthesis import CODE, KINDS, LEAN, PASSAGE, PROBLEM, THOUGHT, Family
 from yulan.schema import suggest
 
-MARK = "{question}"
 TRIES = 50
 """Questions drawn for each that is wanted: small tasks repeat themselves."""
-SENTENCE_END = re.compile(r"(?<=[.!?])(?:\s+|$)")
-ACCEPTED, UNVERIFIED = "accepted", "unverified"
+SEED_CHARS = 4000
+"""Of a seed text that the model sees, unless the option `chars` says another number."""
+STATES = {"before": "state_before", "tactic": "tactic", "after": "state_after"}
+"""Field -> key of a seed document that is a step of a Lean proof, as JSON."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ask:
-    """One question, and how its answer is judged."""
+    """One question, and what its answer is held against."""
 
     question: str
+    """What the row tells; empty where the model makes the question."""
     prompt: str
-    """All that the model is given: the family's template around the question."""
+    """All that the model is given: the family's template, filled in."""
     seed: int
     """The question's place in the task, and the seed of the answer's draws."""
     seed_document: str | None
     """Id of the document that the question was taken from."""
-    judge: Callable[[str], str]
-    """answer -> `accepted`, `unverified`, or the reason for which it is rejected."""
+    fields: Mapping[str, str]
+    reference: str | None
+    """A right answer, where one is known."""
+    score: Callable[[str], float] | None
+    """The task's own verifier; 1 is right."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seed:
+    """What an `Ask` is made of."""
+
+    fields: Mapping[str, str]
+    number: int
+    question: str = ""
+    document: str | None = None
+    reference: str | None = None
+    score: Callable[[str], float] | None = None
 
 
 def asks(family: Family, template: str, seed: int, sources: Mapping[str, Source], folder: Path, where: str) -> list[Ask]:
@@ -43,92 +63,96 @@ def asks(family: Family, template: str, seed: int, sources: Mapping[str, Source]
     `folder` is the data folder of the stage `sources`; `where` the family's key in the recipe.
     Raises: RecipeError: an unknown task, source or option; DataError: there are not so many questions.
     """
-    some = _passages(family, seed, sources, folder, where) if family.task == PASSAGE else _questions(family, seed, where)
     different: dict[str, Ask] = {}
-    for question, number, document, judge in some:
-        if question not in different and question not in template:
-            prompt = template.replace(MARK, question)
-            different[question] = Ask(question=question, prompt=prompt, seed=number, seed_document=document, judge=judge)
+    for found in _seeds(family, seed, sources, folder, where):
+        if not all(found.fields.values()) or next(iter(found.fields.values())) in template:
+            continue
+        prompt = fill(template, found.fields)
+        different.setdefault(
+            prompt,
+            Ask(
+                question=found.question, prompt=prompt, seed=found.number, seed_document=found.document,
+                fields=found.fields, reference=found.reference, score=found.score,
+            ),
+        )  # fmt: skip
         if len(different) == family.rows:
             return list(different.values())
     raise DataError(
         f"{len(different)} different questions where {family.rows} are wanted",
         where=f"{where}.rows",
-        cure="Ask for fewer or widen its options",
+        cure="Ask for fewer, widen its options or give it more seeds",
     )
 
 
-Asked = tuple[str, int, str | None, Callable[[str], str]]
+def _seeds(family: Family, seed: int, sources: Mapping[str, Source], folder: Path, where: str) -> Iterator[Seed]:
+    if family.task not in KINDS:
+        return _questions(family.task, dict(family.options), family.rows, seed, where)
+    if family.task == THOUGHT and "task" in family.options:
+        rest = {key: value for key, value in family.options.items() if key != "task"}
+        return _questions(str(family.options["task"]), rest, family.rows, seed, f"{where}.options")
+    made = {PASSAGE: _passage, PROBLEM: _text, CODE: _text, THOUGHT: _asked}.get(family.task, _step)
+    texts = _texts(family, sources, folder, where)
+    return (found for number, (document, text) in enumerate(texts, seed) for found in made(family, number, document, text))
 
 
-def _questions(family: Family, seed: int, where: str) -> Iterator[Asked]:
+def _questions(task: str, options: dict[str, Any], rows: int, seed: int, where: str) -> Iterator[Seed]:
     import reasoning_gym
     from reasoning_gym.factory import DATASETS
 
-    if family.task not in DATASETS:
-        raise RecipeError(
-            f"no task named {family.task!r}", where=f"{where}.task", cure=suggest(family.task, [PASSAGE, *sorted(DATASETS)])
-        )
+    if task not in DATASETS:
+        raise RecipeError(f"no task named {task!r}", where=f"{where}.task", cure=suggest(task, [*KINDS, *sorted(DATASETS)]))
     try:
-        task = reasoning_gym.create_dataset(family.task, size=family.rows * TRIES, seed=seed, **family.options)
+        made = reasoning_gym.create_dataset(task, size=rows * TRIES, seed=seed, **options)
     except (TypeError, ValueError, AssertionError) as error:
         raise RecipeError(f"the task does not take them: {error}", where=f"{where}.options", cure="Correct them") from None
-    for number, entry in enumerate(task, seed):
-        yield entry["question"].strip(), number, None, _judge(task, entry) if family.verified else _said
+    for number, entry in enumerate(made, seed):
+        question = entry["question"].strip()
+        yield Seed(
+            fields={"question": question}, number=number, question=question, reference=str(entry["answer"]),
+            score=partial(_score, made, entry),
+        )  # fmt: skip
 
 
-def _judge(task: Any, entry: dict[str, Any]) -> Callable[[str], str]:
-    """The task's own verifier; only a full score is accepted."""
-
-    def judge(answer: str) -> str:
-        if not answer:
-            return "empty"
-        return ACCEPTED if task.score_answer(answer, entry) >= 1.0 else "wrong"
-
-    return judge
+def _score(task: Any, entry: dict[str, Any], answer: str) -> float:
+    return float(task.score_answer(answer, entry))
 
 
-def _said(answer: str) -> str:
-    return UNVERIFIED if answer else "empty"
-
-
-def _read(passage: str) -> str:
-    """Small models go round in circles: a passage that says a sentence twice is rejected."""
-    sentences = SENTENCE_END.split(passage)
-    return _said(passage) if len(set(sentences)) == len(sentences) else "repeats"
-
-
-def _passages(family: Family, seed: int, sources: Mapping[str, Source], folder: Path, where: str) -> Iterator[Asked]:
-    """Titles of documents in the order of their ids, which is a random one. No other word of them reaches the model."""
+def _texts(family: Family, sources: Mapping[str, Source], folder: Path, where: str) -> Iterator[tuple[str, str]]:
+    """(id, text) in the order of ids, which is a random one."""
     name = str(family.options.get("source"))
     if name not in sources or not sources[name].packaged:
         known = sorted(key for key, source in sources.items() if source.packaged)
         raise RecipeError(f"no source of text named {name!r}", where=f"{where}.options.source", cure=suggest(name, known))
     texts = documents(sources[name], name, located(folder, sources[name]))
-    seeds = sorted((digest.of_text(text), text) for text in texts if not isinstance(text, Reject))
-    for number, (document, text) in enumerate(islice(seeds, family.rows * TRIES), seed):
-        yield text.split("\n", 1)[0].strip(), number, document, _read
+    found = sorted((digest.of_text(text), text) for text in texts if not isinstance(text, Reject))
+    return islice(iter(found), family.rows * TRIES)
 
 
-def whole(answer: str, family: Family) -> str:
-    """The answer without what the token limit cut off: a passage ends with its last whole sentence."""
-    answer = answer.strip()
-    if family.task != PASSAGE:
-        return answer
-    ends = [match.start() for match in SENTENCE_END.finditer(answer)]
-    return answer[: ends[-1]] if ends else ""
+def _passage(_: Family, number: int, document: str, text: str) -> Iterator[Seed]:
+    """The title alone: no other word of a seed reaches the model."""
+    title = text.split("\n", 1)[0].strip()
+    yield Seed(fields={"question": title}, number=number, question=title, document=document)
 
 
-def read_template(folder: Path, name: str) -> str:
-    """`<folder>/<name>.txt`: what the model is given, with {question} where the question stands; ends without a line end.
+def _text(family: Family, number: int, document: str, text: str) -> Iterator[Seed]:
+    yield Seed(fields={"text": text[: int(family.options.get("chars", SEED_CHARS))].strip()}, number=number, document=document)
 
-    Raises: RecipeError: no such file, or the mark does not stand in it exactly once.
-    """
-    path = folder / f"{name}.txt"
+
+def _asked(family: Family, number: int, document: str, text: str) -> Iterator[Seed]:
+    """A question, and behind the option `split` its answer: what the last box holds, or all of it."""
+    question, _, rest = text.partition(str(family.options["split"])) if "split" in family.options else (text, "", "")
+    reference = boxed(rest) or rest.strip() or None
+    if reference is not None or family.check != "boxed":
+        question = question.strip()
+        yield Seed(fields={"question": question}, number=number, question=question, document=document, reference=reference)
+
+
+def _step(family: Family, number: int, document: str, text: str) -> Iterator[Seed]:
+    """One step of a Lean proof: a JSON object with state_before, tactic and state_after; other documents are passed over."""
     try:
-        text = path.read_text(encoding="utf-8").rstrip("\n")
-    except (OSError, UnicodeDecodeError):
-        raise RecipeError("the family has no prompt", where=path, cure=f"Write it, as UTF-8, with {MARK} in it") from None
-    if text.count(MARK) != 1:
-        raise RecipeError(f"{MARK} stands in it {text.count(MARK)} times", where=path, cure="Write it once")
-    return text
+        told = json.loads(text)
+        fields = {field: str(told[key]).strip() for field, key in STATES.items()}
+    except (ValueError, KeyError, TypeError):
+        return
+    reference = {LEAN[1]: fields["after"], LEAN[2]: fields["before"]}.get(family.task)
+    yield Seed(fields=fields, number=number, question=fields["tactic"], document=document, reference=reference)

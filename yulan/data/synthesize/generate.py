@@ -1,6 +1,6 @@
 """The pinned local model at work: prompts in, continuations out, the same on the same processor class and threads."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from yulan import digest
+from yulan.data.synthesize.engine import Answer, Request, Sampling, cut
 from yulan.data.synthesize.gguf import load_gguf
+
+LINE = "\n"
 
 
 class Generator:
@@ -25,10 +28,8 @@ class Generator:
         self.ends = torch.tensor([self.model.config.eos_token_id, *lines])
 
     @torch.inference_mode()
-    def complete(
-        self, prompts: Sequence[str], seeds: Sequence[int], *, new_tokens: int, temperature: float, top_p: float
-    ) -> list[str]:
-        """What the model writes after each prompt: at most `new_tokens`, up to its end token or the end of the line.
+    def complete(self, prompts: Sequence[str], seeds: Sequence[int], sampling: Sampling) -> list[Answer]:
+        """What the model writes after each prompt, up to its end token, a stop string or the limit.
 
         What the prompts have in common at their start is computed once. A row's draws depend on its own seed.
         """
@@ -43,19 +44,51 @@ class Generator:
         draws = [np.random.default_rng(seed) for seed in seeds]
         written: list[Tensor] = []
         done_B = torch.zeros(len(encoded), dtype=torch.bool)
-        for _ in range(new_tokens):
+        for _ in range(sampling.max_new_tokens):
             positions_BT = (mask_BT.cumsum(1) - 1)[:, -tokens_BT.shape[1] :].clamp(min=0)
             out = self.model(
                 tokens_BT, attention_mask=mask_BT, position_ids=positions_BT, past_key_values=cache, logits_to_keep=1
             )
-            next_B = _pick(out.logits[:, -1], draws, temperature, top_p).where(~done_B, self.ends[0])
+            next_B = _pick(out.logits[:, -1], draws, sampling.temperature, sampling.top_p).where(~done_B, self.ends[0])
             written.append(next_B)
-            done_B |= torch.isin(next_B, self.ends)
+            done_B |= self._ended(next_B, written, sampling.stop)
             if done_B.all():
                 break
             tokens_BT = next_B[:, None]
             mask_BT = torch.cat([mask_BT, torch.ones(len(encoded), 1, dtype=torch.int64)], dim=1)
-        return [self.tokenizer.decode(row, skip_special_tokens=True) for row in torch.stack(written, 1).tolist()]
+        texts = [self._text(row, sampling.stop) for row in torch.stack(written, 1).tolist()]
+        return [Answer(text=text, finish="stop" if done else "length") for text, done in zip(texts, done_B.tolist(), strict=True)]
+
+    def _ended(self, next_B: Tensor, written: Sequence[Tensor], stop: Sequence[str]) -> Tensor:
+        """Rows whose last token is the model's own end, or completes a stop string."""
+        lines = LINE in stop
+        done_B = torch.isin(next_B, self.ends if lines else self.ends[:1])
+        for each in stop:
+            if each != LINE:
+                # A token is at least a byte, so a stop string lies in as many of the last ones.
+                tails = torch.stack(written[-len(each.encode()) :], 1).tolist()
+                done_B |= torch.tensor([each in self.tokenizer.decode(tail) for tail in tails])
+        return done_B
+
+    def _text(self, row: list[int], stop: Sequence[str]) -> str:
+        return cut(self.tokenizer.decode(row, skip_special_tokens=True), stop)
+
+
+class Local:
+    """The pinned local model. Batches are the same whatever is done already, so a batch's rounding is too."""
+
+    def __init__(self, generator: Generator, batch: int) -> None:
+        self.generator, self.batch, self.digest = generator, batch, generator.digest
+
+    def answers(self, requests: Sequence[Request], sampling: Sampling, done: Collection[int]) -> Iterator[tuple[int, Answer]]:
+        # Questions of like length together.
+        order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt), i))
+        for start in range(0, len(order), self.batch):
+            batch = order[start : start + self.batch]
+            if all(i in done for i in batch):
+                continue
+            written = self.generator.complete([requests[i].prompt for i in batch], [requests[i].seed for i in batch], sampling)
+            yield from ((i, answer) for i, answer in zip(batch, written, strict=True) if i not in done)
 
 
 def _shared(rows: Sequence[Sequence[int]]) -> int:

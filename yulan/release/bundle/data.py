@@ -46,9 +46,8 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         **inputs.common(),
         families=families,
         figures=pictures,
-        tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
-        generator=sources.generator.path.rpartition("/")[2] if sources.generator else None,
-        generator_licence=sources.generator.licence if sources.generator else None,
+        tasks=recipe.data.synthesize.families,
+        generator=_generator(inputs),
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
         tested=tested,
@@ -57,6 +56,14 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     upstream = {"shards", "scored", "synthesize", "mix", "index", "decontaminated"}
     made = {key: value for key, value in inputs.digests.items() if key.partition("@")[0] in upstream}
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
+
+
+def _generator(inputs: Inputs) -> str:
+    """What the text was made with, in words."""
+    local, model = inputs.book.sources.generator, inputs.book.recipe.data.synthesize.model
+    if model is not None:
+        return f"`{model.name}` at revision `{model.revision}`, behind an endpoint that nothing here can prove to serve it"
+    return f"a small local model, `{local.path.rpartition('/')[2]}` ({local.licence})" if local is not None else "no model"
 
 
 def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
@@ -86,7 +93,9 @@ def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:
         files.link_tree(name, folder / "synthetic" / name.name)
     files.remove(folder / "synthetic" / "synthetic")
     made = load_json(index)["families"]
-    return sorted((name for name, family in made.items() if family["kept"]), key=lambda name: (not made[name]["verified"], name))
+    return sorted(
+        (name for name, family in made.items() if family["kept"]), key=lambda name: (made[name]["check"] == "none", name)
+    )
 
 
 def _write_sources(inputs: Inputs, path: Path) -> None:
