@@ -140,7 +140,7 @@ def test_every_leaf_leads_to_the_root_and_ids_rise(index: Index):
 
 
 @given(identity=st.binary(min_size=32, max_size=32))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_an_id_that_is_not_there_has_its_neighbours(index: Index, identity: bytes):
     asked = identity.hex()
     answer = index.ask(asked, "id")
