@@ -51,7 +51,7 @@ def test_every_dependency_that_the_code_imports_is_declared():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             used |= {name.split(".")[0]: path.relative_to(ROOT).as_posix() for name in names}
-    optional = {"flash_attn", "liger_kernel"}
+    optional = {"flash_attn", "liger_kernel", "ray"}
     foreign = {
         name: where
         for name, where in used.items()

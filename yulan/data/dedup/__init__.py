@@ -38,19 +38,17 @@ REPEATS = pa.schema([("id", pa.string()), ("source", pa.string()), ("lines", pa.
 """repeats.parquet: each document that lost lines which it repeated."""
 
 
-ROW_BYTES = 2 * 64 + 10 * 8
-"""Of a document besides its text and signature: its id and source, and ten row numbers and counts."""
+TEXT_COPIES, SIGNATURE_COPIES, ROW_BYTES = 6, 4, 600
+"""What a document takes at the peak: its text as Arrow and as Python have it, before and after it is put in order, and as the
+words it is compared in; its signature as it is made and flattened; ids, sources, row numbers and object heads. docs/benchmarks.md
+holds it to the peak of the process."""
 
 
 def held_bytes(drops: Drops, rules: Dedup) -> int:
-    """Bytes that a document takes while copies are looked for: its text, the words it is compared in (as long again), its
-    signature, and ROW_BYTES; the mean over all. What the process takes besides is in docs/benchmarks.md.
-    """
+    """Bytes of memory that a document takes at most while copies are looked for; the mean over all."""
     flows = drops.sources.values()
-    documents = sum(flow.documents for flow in flows)
-    kept = sum(flow.kept for flow in flows)
-    text = sum(flow.bytes for flow in flows)
-    return 2 * text // max(kept, 1) + 4 * rules.bands * rules.rows + ROW_BYTES if documents else 0
+    text = sum(flow.bytes for flow in flows) // max(1, sum(flow.kept for flow in flows))
+    return TEXT_COPIES * text + SIGNATURE_COPIES * 4 * rules.bands * rules.rows + ROW_BYTES
 
 
 def dedup(sources: Mapping[str, Source], folders: list[Path], rules: Dedup, into: Path) -> tuple[Drops, dict[str, int]]:
