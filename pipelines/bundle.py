@@ -33,6 +33,7 @@ def work(stage: Stage) -> None:
         ends=tuple(end_of(stage.recipe, phase, folder) for phase, folder in trained.items()),
         exported=stage.open("export")[0].data,
         shards=stage.open("shards")[0].data,
+        text=stage.open("decontaminated")[0].data,
         synthesize=stage.open("synthesize")[0].data,
         index=stage.open("index")[0].data,
         figures=stage.open("figures")[0].data,

@@ -22,6 +22,7 @@ OWNERS = {
     "mlflow": "yulan/train/track.py",
     "huggingface_hub": "yulan/release/hub.py",
     "daft": "yulan/data/frames.py",
+    "mlcroissant": "yulan/release/gate/described.py",
     "altair": "yulan/report/",
     "vl_convert": "yulan/report/",
     "hashlib": "yulan/digest.py",

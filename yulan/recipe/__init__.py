@@ -214,6 +214,8 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.data.clean.families",
                 cure="List its filters, or an empty list",
             )
+    for index, name in enumerate(recipe.release.text):
+        sources.require_passed_on(name, f"{path}: $.release.text[{index}]")
     if recipe.data.synthesize.families:
         sources.require_generator()
     for key, task in recipe.evaluate.tasks.items():

@@ -38,6 +38,7 @@ def make_root(root: Path) -> Book:
     recipe["data"]["synthesize"]["families"] = {"sums": nano["data"]["synthesize"]["families"]["sums"]}
     recipe["data"]["tokenizer"]["vocab_size"] = 300
     recipe["model"]["vocab_size"] = 300
+    recipe["release"]["text"] = ["code/networkx"]
     (tiny / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
     sources = yaml.safe_load((tiny / "sources.yaml").read_text())
     sources["sources"]["en/wiki"]["licence"] = "unknown"
@@ -151,6 +152,7 @@ def make_inputs(root: Path) -> Inputs:
         ends=tuple(ends),
         exported=work / "export",
         shards=work / "shards",
+        text=work / "text",
         synthesize=work / "synthesize",
         index=work / "index",
         figures=work / "figures",

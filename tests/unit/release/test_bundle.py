@@ -76,8 +76,10 @@ def test_a_states_revision_has_all_that_going_on_with_own_text_needs(small: Path
 def test_the_text_of_others_is_not_in_the_data(small: Path):
     tables = {name for name in contents(small / "data" / "main") if name.endswith(".parquet")}
     made = {"synthetic/rejected.parquet", "synthetic/sums/00000.parquet"}
-    assert tables == made | {"documents/held.parquet", "documents/train.parquet"}
-    assert pq.read_schema(small / "data" / "main" / "documents" / "train.parquet").names == ["source", "id", "start", "length"]
+    passed_on = {f"text/code/networkx/{split}/00000.parquet" for split in ("train", "held_out")}
+    assert tables == made | passed_on | {"documents/held.parquet", "documents/train.parquet"}
+    columns = pq.read_schema(small / "data" / "main" / "documents" / "train.parquet").names
+    assert columns == ["source", "id", "start", "length", "cleaned"]
 
 
 def test_bytes_are_counted_once(small: Path):

@@ -1,6 +1,7 @@
 """Each rule lets a sound bundle pass and names what is wrong in another."""
 
 import csv
+import io
 import json
 import os
 import pickle
@@ -48,7 +49,19 @@ def edit(path: Path, **values: object) -> None:
 def edit_csv(path: Path, row: int, **values: str) -> None:
     rows = list(csv.DictReader(path.read_text().splitlines()))
     rows[row] |= values
-    replace(path, "\n".join([",".join(rows[0]), *(",".join(r.values()) for r in rows)]) + "\n")
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace(path, out.getvalue())
+
+
+def describe(bundle: Path, change: Callable[[dict], object]) -> None:
+    """Change croissant.json."""
+    path = bundle / "data/main/croissant.json"
+    described = json.loads(path.read_text())
+    change(described)
+    replace(path, json.dumps(described))
 
 
 def change_weight(path: Path) -> None:
@@ -166,8 +179,8 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     ("licences-stated", lambda b: edit_csv(b / "data/main/sources.csv", 0, licence=" "), "code/networkx states no licence"),
     (
         "unknown-text-withheld",
-        lambda b: edit_csv(b / "data/main/sources.csv", 0, text="published"),
-        "code/networkx is not ours to publish",
+        lambda b: edit_csv(b / "data/main/sources.csv", 1, text="published", licence="MIT"),
+        "en/wiki is not ours to publish",
     ),
     (
         "unknown-text-withheld",
@@ -178,6 +191,24 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         "unknown-text-withheld",
         lambda b: pq.write_table(pa.table({"text": ["a"]}), b / "data/main/x.parquet"),
         "x.parquet holds text of ?",
+    ),
+    ("croissant-valid", lambda b: (b / "data/main/croissant.json").unlink(), "croissant.json is not there"),
+    ("croissant-valid", lambda b: describe(b, lambda d: d["distribution"].pop()), "rejected.parquet is not described"),
+    (
+        "croissant-valid",
+        lambda b: describe(b, lambda d: d["distribution"][0].update(contentUrl="x.parquet")),
+        "x.parquet is described and not there",
+    ),
+    (
+        "croissant-valid",
+        lambda b: describe(b, lambda d: d["distribution"][0].update(sha256="0" * 64)),
+        "synthetic/sums/00000.parquet has another sha256",
+    ),
+    ("croissant-valid", lambda b: describe(b, lambda d: d["recordSet"][0]["field"].pop()), "its file others"),
+    (
+        "croissant-valid",
+        lambda b: describe(b, lambda d: d["recordSet"][0]["field"][0]["source"].update(fileObject={"@id": "nowhere"})),
+        "croissant.json: Found the following",
     ),
 ]
 

@@ -1,23 +1,31 @@
-"""The data repository: synthetic text, and of all other text ids, lengths and licences only."""
+"""The data repository: synthetic text, the text that may be passed on, and of all other text ids, digests and licences only."""
 
 import csv
 import io
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from yulan import files
+from yulan import digest, files
+from yulan.data import frames
+from yulan.data.documents import is_held_out, read_documents, source_names
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
-from yulan.release.bundle.inputs import Inputs
-from yulan.release.card.write import write_card
+from yulan.release.bundle.configs import SPLITS, configs
+from yulan.release.bundle.croissant import write_croissant
+from yulan.release.bundle.inputs import UNKNOWN, Inputs
+from yulan.release.card.write import citation, write_card
 from yulan.release.seal import seal
 from yulan.schema import load_json
 
 FAMILIES = "families.json"
 SOURCES = "sources.csv"
 PICTURES = {"flow": "What became of the documents", "mixes": "What each phase read"}
-COLUMNS = pa.schema([("source", pa.string()), ("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32())])
+COLUMNS = pa.schema(
+    [("source", pa.string()), ("id", pa.string()), ("start", pa.uint64()), ("length", pa.uint32()), ("cleaned", pa.string())]
+)
+"""documents.parquet; `cleaned` is the sha256 of the text as it was made into tokens, null for published token files."""
 
 
 def lay_data(inputs: Inputs, folder: Path) -> str:
@@ -31,7 +39,11 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         files.link_tree(mix, folder / "packs" / phase)
     files.link_tree(inputs.index, folder / "index")
     families = _place_synthetic(inputs, folder)
+    texts = [name for name in recipe.release.text if name in read_shards(inputs.shards).sources]
+    for name in texts:
+        _write_text(inputs, name, folder / "text")
     _write_sources(inputs, folder / SOURCES)
+    sets = configs(folder, families, texts)
     pictures = inputs.place_pictures(folder, PICTURES)
     write_card(
         folder,
@@ -39,12 +51,22 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         {},
         **inputs.common(),
         families=families,
+        configs=sets,
+        texts=texts,
         figures=pictures,
         tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
         generator=sources.generator.path.rpartition("/")[2] if sources.generator else None,
         generator_licence=sources.generator.licence if sources.generator else None,
         sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
         phases=list(inputs.mixes),
+    )
+    write_croissant(
+        folder,
+        sets,
+        name=f"{recipe.release.repo}-data",
+        about=f"What the recipe {recipe.name} was trained on, as far as it may be passed on; of all else ids and digests.",
+        licences=sorted({recipe.release.licences.synthetic, *(sources.sources[name].licence for name in texts)} - {UNKNOWN}),
+        cite=citation(),
     )
     made = {
         key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
@@ -53,12 +75,42 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
 
 
 def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
-    """One row a document: source, id, where it lies in the source's tokens, and how long it is."""
+    """One row a document: source, id, where it lies in the source's tokens, how long it is, and the digest of its text."""
+    texts = source_names(inputs.text)
     with files.open_new(path) as file, pq.ParquetWriter(file, COLUMNS) as writer:
         for source in sorted(read_shards(inputs.shards).sources):
             table = pq.read_table(inputs.shards / source / split / DOCUMENTS)
-            named = table.append_column("source", pa.array([source] * len(table), pa.string()))
-            writer.write_table(named.select(COLUMNS.names).cast(COLUMNS))
+            cleaned = _cleaned(inputs, source) if source in texts else {}
+            columns = {
+                "source": pa.array([source] * len(table), pa.string()),
+                "cleaned": pa.array([cleaned.get(each) for each in table["id"].to_pylist()], pa.string()),
+            }
+            for name, column in columns.items():
+                table = table.append_column(name, column)
+            writer.write_table(table.select(COLUMNS.names).cast(COLUMNS))
+
+
+def _cleaned(inputs: Inputs, source: str) -> dict[str, str]:
+    """Digest of each document's text as it was made into tokens, by id."""
+    return {
+        each: digest.of_text(text)
+        for ids, texts in read_documents(inputs.text, source)
+        for each, text in zip(ids, texts, strict=True)
+    }
+
+
+def _write_text(inputs: Inputs, source: str, into: Path) -> None:
+    """A source's text in its two splits, part by part as the stage left it."""
+    per_mille = inputs.book.recipe.data.shards.held_out
+    numbers = dict.fromkeys(SPLITS, 0)
+    for part in frames.parts(inputs.text, source):
+        table = frames.read([part])
+        held = pa.array([is_held_out(each, per_mille) for each in table["id"].to_pylist()], pa.bool_())
+        for split, chosen in zip(SPLITS, (pc.invert(held), held), strict=True):
+            rows = table.filter(chosen)
+            if len(rows):
+                frames.write_part(into / source / split / f"{numbers[split]:05}.parquet", rows)
+                numbers[split] += 1
 
 
 def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:
@@ -83,7 +135,8 @@ def _write_sources(inputs: Inputs, path: Path) -> None:
     for name in inputs.used:
         source, split = book.sources[name], shards.sources[name].train
         version = book.packages[source.package].version if source.package else ""
-        text = "published" if source.synthetic else "fetched from its package" if source.package else "published by others"
+        ours = source.synthetic or name in inputs.book.recipe.release.text
+        text = "published" if ours else "fetched from its package" if source.package else "published by others"
         about = [source.family, source.language, source.licence, source.attribution, source.package or "", version]
         rows.writerow([name, *about, split.documents, split.tokens, text])
     files.write_text(path, out.getvalue())

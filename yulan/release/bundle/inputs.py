@@ -22,6 +22,8 @@ class Inputs:
     """The last checkpoint of each phase, in the recipe's order."""
     exported: Path
     shards: Path
+    text: Path
+    """Where the documents' text lies, as it was made into tokens."""
     synthesize: Path
     index: Path
     figures: Path

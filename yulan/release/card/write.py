@@ -30,3 +30,9 @@ def write_card(folder: Path, template: str, documents: Mapping[str, Any], **valu
     text = engine.get_template(f"{template}.md").render(**values)
     files.write_text(folder / "README.md", text)
     files.write_json(folder / EVIDENCE, figures.evidence())
+
+
+def citation() -> str:
+    """The BibTeX entry of the cards."""
+    text = (TEMPLATES / "citation.md").read_text(encoding="utf-8")
+    return text[text.index("@") : text.rindex("}\n```") + 1]

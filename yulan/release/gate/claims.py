@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from yulan.errors import YulanError
+from yulan.recipe.outcome import PASSED_ON
 from yulan.release.card.evidence import FORMATS, load, lookup, read_evidence, unproven
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Waived
@@ -82,14 +83,16 @@ def licences_stated(bundle: Bundle) -> Iterator[str | Waived]:
 
 
 def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
-    """Text is published of those sources only that are our own making and state a licence."""
+    """Text is published of those sources only that are our own making or that the recipe names, as their licence allows."""
     import pyarrow.parquet as pq
 
     allowed = {row["source"] for row in bundle.sources if row["text"] == "published" and row["licence"] != UNKNOWN}
     book = bundle.book.sources.sources
+    named = set(bundle.book.recipe.release.text)
     for name in sorted(allowed):
-        if name not in book or not book[name].synthetic:
+        if name not in book or not (book[name].synthetic or (name in named and book[name].licence in PASSED_ON)):
             yield f"{name} is not ours to publish"
+            allowed.discard(name)
     made = {name for name, source in book.items() if source.synthetic and source.licence != UNKNOWN}
     for path in bundle.files():
         found: set[str] = set()
