@@ -6,7 +6,7 @@ from yulan.data.raw import write_raw
 
 def work(stage: Stage) -> None:
     sources, _ = stage.open("sources")
-    read = write_raw(stage.book.sources.sources, sources.data, stage.place.data)
+    read = write_raw(stage.book.sources.sources, sources.data, stage.place.data, stage.book.removed.ids)
     stage.seal(summary=read.summary())
 
 

@@ -18,7 +18,8 @@ def work(stage: Stage) -> None:
     pinned, threads = stage.book.sources.require_generator(), stage.profile.processes * stage.profile.threads
     generator = Generator(sources.data / pinned.package / pinned.path, threads)
     settings, prompts = stage.recipe.data.synthesize, stage.layout.recipe_folder / "prompts"
-    made = synthesize(settings, stage.book.sources.sources, sources.data, prompts, generator, stage.place.data)
+    removed = stage.book.removed.ids
+    made = synthesize(settings, stage.book.sources.sources, sources.data, prompts, generator, stage.place.data, removed)
     families = {
         name: {"asked": each.asked, "kept": each.kept, "yield": each.share, "verdicts": dict(each.verdicts)}
         for name, each in made.families.items()

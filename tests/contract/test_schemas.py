@@ -35,6 +35,8 @@ CLASSES = {
     "record": "yulan.manifest:Record",
     "rejects": "yulan.data.own.write:Rejected",
     "release": "yulan.release.release:Release",
+    "removal": "yulan.release.removal:Plan",
+    "removed": "yulan.recipe.removed:Removed",
     "replayed": "yulan.train.replay.verdict:Replayed",
     "shards": "yulan.data.shard:Shards",
     "slice": "yulan.release.slice:Slice",

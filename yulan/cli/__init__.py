@@ -14,7 +14,7 @@ VERBS = {
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
     "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
-    "data": ("data", "Ask what a model was trained on, and when; fetch published token files."),
+    "data": ("data", "Ask what a model was trained on, and when; fetch token files; remove a document."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
     "lint": ("lint", "Say what is wrong or odd in a recipe's mixes."),

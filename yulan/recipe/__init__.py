@@ -15,6 +15,7 @@ from yulan.mix import Group, Mix, load_mix, read_list
 from yulan.recipe.corpus import Data
 from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
+from yulan.recipe.removed import NOTHING, REMOVED, Removed, load_removed
 from yulan.recipe.sources import Sources, load_sources
 from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule, Watch
 from yulan.schema import check, load_yaml, plain, structure, suggest
@@ -165,6 +166,8 @@ class Book:
     sources: Sources
     mixes: Mapping[str, Mix]
     """By name, as `phases.*.mix` spells it."""
+    removed: Removed = NOTHING
+    """What was removed on request."""
 
     def mix(self, phase: str) -> Mix:
         return self.mixes[self.recipe.phase(phase).mix]
@@ -232,4 +235,4 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.evaluate.benchmarked[{index}]",
                 cure=suggest(key, sorted(recipe.phases)),
             )
-    return Book(recipe=recipe, sources=sources, mixes=mixes)
+    return Book(recipe=recipe, sources=sources, mixes=mixes, removed=load_removed(folder / REMOVED))

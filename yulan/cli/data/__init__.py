@@ -4,14 +4,15 @@ import click
 
 from yulan.cli.data.at import at
 from yulan.cli.data.fetch import fetch
+from yulan.cli.data.remove import remove
 from yulan.cli.data.seen import seen
 from yulan.cli.data.spans import spans
 
 
 @click.group()
 def data() -> None:
-    """Ask what a model was trained on, and when; fetch published token files."""
+    """Ask what a model was trained on, and when; fetch published token files; remove a document."""
 
 
-for command in (at, fetch, seen, spans):
+for command in (at, fetch, remove, seen, spans):
     data.add_command(command)

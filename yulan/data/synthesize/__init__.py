@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from yulan import digest, files
 from yulan.data import frames
+from yulan.data.removal import remaining
 from yulan.data.synthesize.families import ACCEPTED, UNVERIFIED, Ask, asks, read_template, whole
 from yulan.errors import DataError
 from yulan.recipe.corpus import Family, Synthesize
@@ -56,9 +57,15 @@ class Families:
 
 
 def synthesize(
-    settings: Synthesize, sources: Mapping[str, Source], folder: Path, prompts: Path, generator: "Generator", into: Path
+    settings: Synthesize,
+    sources: Mapping[str, Source],
+    folder: Path,
+    prompts: Path,
+    generator: "Generator",
+    into: Path,
+    removed: frozenset[str] = frozenset(),
 ) -> Families:
-    """Ask every family's questions and write what came back below `into`.
+    """Ask every family's questions and write what came back below `into`, but for the rows of `removed` or made from one.
 
     `folder` is the data folder of the stage `sources`, `prompts` holds `<family>.txt`.
     Raises: RecipeError: a family cannot be asked; DataError: too few of a verified family's answers are right.
@@ -68,7 +75,9 @@ def synthesize(
     for name, family in sorted(settings.families.items()):
         template = read_template(prompts, name)
         asked = asks(family, template, settings.seed, sources, folder, f"$.data.synthesize.families.{name}")
+        # Asked all the same: the others' answers do not change with what is left out.
         rows = _rows(name, family, asked, _answers(settings, family, asked, generator), generator.digest)
+        rows = remaining(rows, removed)
         good = pc.is_in(rows["verdict"], pa.array([ACCEPTED, UNVERIFIED]))
         kept = rows.filter(good)
         verdicts = Counter(rows["verdict"].to_pylist())
