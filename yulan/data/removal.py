@@ -25,7 +25,8 @@ def leave_out(found: Iterable[str | Reject], removed: frozenset[str]) -> Iterato
 
 
 def remaining(rows: pa.Table, removed: frozenset[str]) -> pa.Table:
-    """Synthetic rows without those that were removed, or that were made from a document that was."""
+    """Rows of a table without those of a removed document, or, in synthetic text, made from one."""
     gone = pa.array(sorted(removed), pa.string())
-    touched = pc.or_(pc.is_in(rows["id"], gone), pc.is_in(rows["seed_document"], gone))
-    return rows.filter(pc.invert(touched))
+    for name in {"id", "seed_document"} & set(rows.column_names):
+        rows = rows.filter(pc.invert(pc.is_in(rows[name], gone)))
+    return rows

@@ -39,7 +39,7 @@ def test_a_document_that_was_removed_is_counted_without_its_text_in_whatever_sou
     for name in both:
         assert gone not in frames.read(frames.parts(tmp_path / "raw", name))["id"].to_pylist()
         assert drops.sources[name].reasons["removed-on-request"] == Reason(count=1, samples=(Sample(id=gone, text=""),))
-    with pytest.raises(DataError, match="no document in it. Take it out of the mixes: all was removed on request"):
+    with pytest.raises(DataError, match=r"no document in it\. Take it out of the mixes: all was removed on request"):
         write_raw({"code/pack": source(paths=("pack/a.py",))}, packages, tmp_path / "none", frozenset({gone}))
 
 

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ from yulan import digest
 from yulan.errors import RecipeError
 from yulan.layout import Layout
 from yulan.recipe import load_recipe
+from yulan.recipe.removed import NOTHING, Removal, write_removed
 from yulan.rehearsal import running_hub
 from yulan.release.bundle.build import build
 from yulan.release.bundle.configs import configs
 from yulan.release.gate.described import complaints
+from yulan.release.gate.judge import judge
 
 ROWS = {
     ("sums", "train"): 81,
@@ -169,6 +171,27 @@ def test_a_split_without_documents_is_left_out_and_two_data_sets_need_two_names(
     assert (made.name, list(made.splits)) == ("en-wiki", ["train"])
     with pytest.raises(RecipeError, match="two data sets of the release would be called 'en-wiki'"):
         configs(tmp_path, ["en-wiki"], ["en/wiki"])
+
+
+def test_a_bundle_alone_is_without_what_was_removed_and_still_says_what_was_trained_on(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "clone")
+    build(inputs, tmp_path / "before")
+    gone = {
+        name: pq.read_table(tmp_path / "before/data/main" / name)["id"][3].as_py()
+        for name in ("text/code/networkx/train/00000.parquet", "synthetic/sums/00000.parquet")
+    }
+    asked = tuple(Removal(id=each, date="2026-11-25", reason="court", goes_with=None) for each in gone.values())
+    write_removed(inputs.root / "recipes/tiny/removed.yaml", NOTHING.with_more(asked))
+    build(replace(inputs, book=load_recipe(inputs.root, "tiny")), tmp_path / "after")
+    for name, identity in gone.items():
+        before, after = (pq.read_table(tmp_path / which / "data/main" / name).to_pylist() for which in ("before", "after"))
+        assert after == [row for row in before if row["id"] != identity]
+    known = pq.read_table(tmp_path / "after/data/main/documents/train.parquet")["id"].to_pylist()
+    assert set(gone.values()) <= set(known)
+    assert judge(tmp_path / "after", "0" * 64).verdict == "pass"
+    # The weights are the same; what pins the data is not.
+    model = [tmp_path / which / "model/main/model.safetensors" for which in ("before", "after")]
+    assert digest.of_file(model[0]) == digest.of_file(model[1])
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from yulan import files
+from yulan.recipe.removed import NOTHING, Removal, write_removed
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable, unsound
 from yulan.release.gate.judge import RULES, judge, rule_on
@@ -62,6 +63,12 @@ def describe(bundle: Path, change: Callable[[dict], object]) -> None:
     described = json.loads(path.read_text())
     change(described)
     replace(path, json.dumps(described))
+
+
+def remove(bundle: Path, identity: str) -> None:
+    """Enter a document that the bundle still holds."""
+    asked = Removal(id=identity, date="2026-11-25", reason="author", goes_with=None)
+    write_removed(bundle / "data/main/recipes/tiny/removed.yaml", NOTHING.with_more((asked,)))
 
 
 def change_weight(path: Path) -> None:
@@ -191,6 +198,11 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         "unknown-text-withheld",
         lambda b: pq.write_table(pa.table({"text": ["a"]}), b / "data/main/x.parquet"),
         "x.parquet holds text of ?",
+    ),
+    (
+        "removed-left-out",
+        lambda b: remove(b, pq.read_table(b / "data/main/synthetic/sums/00000.parquet")["id"][0].as_py()),
+        "data/main/synthetic/sums/00000.parquet holds text of the removed document",
     ),
     ("croissant-valid", lambda b: (b / "data/main/croissant.json").unlink(), "croissant.json is not there"),
     ("croissant-valid", lambda b: describe(b, lambda d: d["distribution"].pop()), "rejected.parquet is not described"),

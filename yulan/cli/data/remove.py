@@ -89,7 +89,8 @@ def _published(made: "Plan") -> Iterator[str]:
 
 def _next(made: "Plan") -> Iterator[str]:
     yield "then:"
-    yield "  dvc repro                      the build without it; phases that trained on it are trained again"
+    yield "  dvc repro                      the build without it, every phase trained anew; or, for the same weights,"
+    yield "  dvc repro -s bundle gate report     a release of them whose data holds no text of it"
     if made.published:
         yield "  yulan publish                  a revision of the data without it"
         yield "  on the hub                     delete the objects above, in Settings > Storage; a revision keeps them otherwise"

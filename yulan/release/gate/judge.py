@@ -25,6 +25,7 @@ RULES = (
     Rule(id="numbers-proven", check=claims.numbers_proven),
     Rule(id="licences-stated", check=claims.licences_stated),
     Rule(id="unknown-text-withheld", check=claims.unknown_text_withheld),
+    Rule(id="removed-left-out", check=claims.removed_left_out),
     Rule(id="croissant-valid", check=described.croissant_valid),
 )
 MOST = 20
