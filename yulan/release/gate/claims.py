@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 
 from yulan.errors import YulanError
 from yulan.recipe.outcome import PASSED_ON
-from yulan.release.card.evidence import FORMATS, load, lookup, read_evidence, unproven
+from yulan.release.card.evidence import CARDS, FORMATS, load, lookup, read_evidence, unproven
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Waived
 from yulan.release.gate.weights import CHECKPOINT
@@ -43,10 +44,12 @@ def checkpoints_complete(bundle: Bundle) -> Iterator[str]:
 
 def numbers_proven(bundle: Bundle) -> Iterator[str]:
     """Every number in a card was read from a result file beside it, and equals it."""
-    for folder in bundle.folders:
+    for folder, (name, evidence) in product(bundle.folders, CARDS.values()):
+        if name != "README.md" and not (folder.path / name).exists():
+            continue
         try:
-            figures = read_evidence(folder.path).figures
-            card = (folder.path / "README.md").read_text(encoding="utf-8")
+            figures = read_evidence(folder.path / evidence).figures
+            card = (folder.path / name).read_text(encoding="utf-8")
             yield from (f"{folder}: {row}" for row in unproven(card, figures))
             files: dict[str, Any] = {}
             for figure in figures:
