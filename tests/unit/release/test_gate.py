@@ -17,8 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from yulan import files
-from yulan.recipe.removed import NOTHING, Removal, write_removed
+from tests.unit.release.wrong_data import DATA, replace
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable, unsound
 from yulan.release.gate.judge import RULES, judge, rule_on
@@ -39,10 +38,6 @@ def bundle(small: Path, tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def replace(path: Path, text: str | bytes) -> None:
-    files.write_bytes(path, text.encode() if isinstance(text, str) else text)
-
-
 def edit(path: Path, **values: object) -> None:
     replace(path, json.dumps(json.loads(path.read_text()) | values))
 
@@ -55,20 +50,6 @@ def edit_csv(path: Path, row: int, **values: str) -> None:
     writer.writeheader()
     writer.writerows(rows)
     replace(path, out.getvalue())
-
-
-def describe(bundle: Path, change: Callable[[dict], object]) -> None:
-    """Change croissant.json."""
-    path = bundle / "data/main/croissant.json"
-    described = json.loads(path.read_text())
-    change(described)
-    replace(path, json.dumps(described))
-
-
-def remove(bundle: Path, identity: str) -> None:
-    """Enter a document that the bundle still holds."""
-    asked = Removal(id=identity, date="2026-11-25", reason="author", goes_with=None)
-    write_removed(bundle / "data/main/recipes/tiny/removed.yaml", NOTHING.with_more((asked,)))
 
 
 def change_weight(path: Path) -> None:
@@ -199,29 +180,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         lambda b: pq.write_table(pa.table({"text": ["a"]}), b / "data/main/x.parquet"),
         "x.parquet holds text of ?",
     ),
-    (
-        "removed-left-out",
-        lambda b: remove(b, pq.read_table(b / "data/main/synthetic/sums/00000.parquet")["id"][0].as_py()),
-        "data/main/synthetic/sums/00000.parquet holds text of the removed document",
-    ),
-    ("croissant-valid", lambda b: (b / "data/main/croissant.json").unlink(), "croissant.json is not there"),
-    ("croissant-valid", lambda b: describe(b, lambda d: d["distribution"].pop()), "rejected.parquet is not described"),
-    (
-        "croissant-valid",
-        lambda b: describe(b, lambda d: d["distribution"][0].update(contentUrl="x.parquet")),
-        "x.parquet is described and not there",
-    ),
-    (
-        "croissant-valid",
-        lambda b: describe(b, lambda d: d["distribution"][0].update(sha256="0" * 64)),
-        "synthetic/sums/00000.parquet has another sha256",
-    ),
-    ("croissant-valid", lambda b: describe(b, lambda d: d["recordSet"][0]["field"].pop()), "its file others"),
-    (
-        "croissant-valid",
-        lambda b: describe(b, lambda d: d["recordSet"][0]["field"][0]["source"].update(fileObject={"@id": "nowhere"})),
-        "croissant.json: Found the following",
-    ),
+    *DATA,
 ]
 
 
