@@ -1,4 +1,4 @@
-"""A removal as DVC and git see it: a release of the same weights without the text, then a build without it, and a cache without it."""
+"""A removal as DVC and git see it: a release of the same weights without the text, then a build and a cache without it."""
 
 import json
 import sys
