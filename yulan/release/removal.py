@@ -180,9 +180,12 @@ def _trained(layout: Layout, recipe: Recipe, ids: Collection[str]) -> tuple[Trai
 
 
 def _held(layout: Layout, book: Book, ids: Collection[str]) -> Iterator[Held]:
+    # Packages are read through readers, which is slow: only those of the sources in which `raw` holds one.
+    sources = {file.file.rpartition("/")[0] for file in holdings(layout.stage("raw").data, ids)}
+    packages = {name: source for name, source in book.sources.sources.items() if name in sources}
     for name, place in {stage: layout.stage(stage) for stage in (UPSTREAM, *STAGES, "bundle")}.items():
         folder = place.data / BUNDLE if name == "bundle" else place.data
-        found = upstream(folder, book.sources.sources, ids) if name == UPSTREAM else holdings(folder, ids)
+        found = upstream(folder, packages, ids) if name == UPSTREAM else holdings(folder, ids)
         if not found:
             continue
         prefix = f"{BUNDLE}/" if name == "bundle" else ""
