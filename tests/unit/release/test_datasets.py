@@ -17,7 +17,7 @@ import yaml
 
 from tests.unit.release.kit import NAME, go, start_git
 from tests.unit.release.small import make_inputs
-from yulan import digest
+from yulan import digest, files
 from yulan.errors import DataError, RecipeError
 from yulan.layout import Layout
 from yulan.recipe import load_recipe
@@ -242,3 +242,17 @@ def test_only_text_under_a_licence_that_allows_it_can_be_named(copied: Path, spo
     spoil("recipe.yaml", "release.text", names)
     with pytest.raises(RecipeError, match=words):
         load_recipe(copied, "nano")
+
+
+def test_a_recipe_of_token_files_has_a_card_without_bytes_of_text(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "clone")
+    listed = json.loads((inputs.shards / "shards.json").read_text())
+    for source in listed["sources"].values():
+        for split in source.values():
+            split["bytes"] = 0
+    files.write_json(inputs.shards / "shards.json", listed)
+    build(replace(inputs, lineage={}), tmp_path / "bundle")
+    card = (tmp_path / "bundle/data/main/README.md").read_text(encoding="utf-8")
+    assert "| bytes of text | 0 |" in card
+    assert "What became of the documents\n" not in card
+    assert judge(tmp_path / "bundle", "0" * 64).verdict == "pass"

@@ -108,10 +108,11 @@ def _summary(inputs: Inputs) -> dict[str, Any]:
     """What was made into tokens to train on, as a whole and by licence, the most frequent first."""
     shards, book = read_shards(inputs.shards).sources, inputs.book.sources.sources
     by: dict[str, Counter[str]] = {}
+    whole = Counter[str]()
     for name in inputs.used:
         train = shards[name].train
-        by.setdefault(book[name].licence, Counter()).update(documents=train.documents, bytes=train.bytes, tokens=train.tokens)
-    whole = sum(by.values(), Counter())
+        for count in (whole, by.setdefault(book[name].licence, Counter())):
+            count.update(documents=train.documents, bytes=train.bytes, tokens=train.tokens)
     order = sorted(by, key=lambda licence: (-by[licence]["tokens"], licence))
     shares = {licence: {**by[licence], "share": round(by[licence]["tokens"] / whole["tokens"], 6)} for licence in order}
     return {"sources": len(inputs.used), **whole, "licences": shares}
