@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from pipelines.stage import Stage, run
-from yulan.data.contamination import NAME
 from yulan.data.score.result import NAME as SCORES
 from yulan.layout import MANIFEST
 from yulan.release.bundle.build import build, summary
@@ -30,6 +29,7 @@ UPSTREAM = (
 def work(stage: Stage) -> None:
     phases = list(stage.recipe.phases)
     trained = {phase: stage.open("train", phase)[0].data for phase in phases}
+    text = stage.open("decontaminated")[0].data
     inputs = Inputs(
         book=stage.book,
         root=stage.layout.root,
@@ -37,9 +37,10 @@ def work(stage: Stage) -> None:
         exported=stage.open("export")[0].data,
         shards=stage.open("shards")[0].data,
         scored=stage.open("scored", only=[SCORES])[0].data,
+        text=text,
         synthesize=stage.open("synthesize")[0].data,
         index=stage.open("index")[0].data,
-        decontaminated=stage.open("decontaminated", only=() if stage.book.sources.textless else (NAME,))[0].data,
+        decontaminated=text,
         figures=stage.open("figures")[0].data,
         trained=trained,
         evaluated={phase: stage.open("evaluate", phase)[0].data for phase in phases},

@@ -8,7 +8,7 @@ from yulan.data.raw import write_raw
 def work(stage: Stage) -> None:
     sources, _ = stage.open("sources")
     with engine(stage) as partitions:
-        read = write_raw(stage.book.sources.sources, sources.data, stage.place.data, partitions)
+        read = write_raw(stage.book.sources.sources, sources.data, stage.place.data, partitions, stage.book.removed.ids)
     stage.seal(summary=read.summary())
 
 

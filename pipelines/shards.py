@@ -29,7 +29,7 @@ def work(stage: Stage) -> None:
         files, _ = stage.open("sources")
         listed = read_listed(files.data)
         chosen = {name: (str(sources[name].options["column"]), listed.get(name, [])) for name in tokenised}
-        published, tallies = write_token_files(chosen, vocabulary, settings, into)
+        published, tallies = write_token_files(chosen, vocabulary, settings, into, stage.book.removed.ids)
         made |= published
     index = shard.write_index(into, vocabulary, made)
     counts = {"token_files": plain(tallies)} if tallies else {}

@@ -26,7 +26,9 @@ def work(stage: Stage) -> None:
     }
     folder = stage.layout.runs("synthesize", digest.of_json(depends))
     ledger = Ledger(folder)
-    made = synthesize(settings, stage.book.sources.sources, sources.data, prompts, engine, ledger, stage.place.data)
+    made = synthesize(
+        settings, stage.book.sources.sources, sources.data, prompts, engine, ledger, stage.place.data, stage.book.removed.ids
+    )
     sealed = stage.seal(
         keys=("data.synthesize",),
         summary={"generator": made.generator, "families": _told(made)},

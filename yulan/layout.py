@@ -142,6 +142,11 @@ class Layout:
         return self.root / "runs" / self.recipe / phase / digest[:16]
 
     @property
+    def removals(self) -> Path:
+        """What each request to remove a document touched; in git."""
+        return self.artifacts / "removals"
+
+    @property
     def rehearsal(self) -> Path:
         """Storage of the local hub that `make repro` publishes to."""
         return self.root / ".rehearsal"

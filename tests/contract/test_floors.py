@@ -23,6 +23,7 @@ OWNERS = {
     "huggingface_hub": "yulan/release/hub.py",
     "daft": "yulan/data/frames.py",
     "ray": "yulan/data/cluster.py",
+    "mlcroissant": "yulan/release/gate/described.py",
     "altair": "yulan/report/",
     "httpx2": "yulan/data/synthesize/endpoint.py",
     "sympy": "yulan/data/synthesize/worker.py",

@@ -60,6 +60,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("replay", "--help"),
         ("data", "fetch", "--help"),
         ("data", "--help"),
+        ("data", "remove", "--help"),
         ("data", "at", "--help"),
         ("data", "seen", "--help"),
         ("study", "stability", "--help"),

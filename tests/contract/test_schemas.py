@@ -41,6 +41,8 @@ CLASSES = {
     "record": "yulan.manifest:Record",
     "rejects": "yulan.data.readers.reject:Rejected",
     "release": "yulan.release.release:Release",
+    "removal": "yulan.release.removal:Plan",
+    "removed": "yulan.recipe.removed:Removed",
     "replayed": "yulan.train.replay.verdict:Replayed",
     "scores": "yulan.data.score.result:Scores",
     "shards": "yulan.data.shard:Shards",

@@ -81,6 +81,7 @@ def write_tiny(root: Path) -> None:
         phase["tokens"] = steps * phase["batch"] * phase["context"]
         if phase["anneal"]:
             phase["anneal"] = {"start": 24, "length": 8, "hold": None}
+    recipe["release"]["text"] = ["en/wiki"]
     recipe["evaluate"] |= {"held_out_tokens": 1024}
     for task in recipe["evaluate"]["tasks"].values():
         task["limit"] = 8

@@ -15,7 +15,7 @@ VERBS = {
     "audit": ("audit", "Say what is wrong with a repository on a hub, ours or not."),
     "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),
     "continue": ("continue_", "Train on from a checkpoint folder."),
-    "data": ("data", "Ask what a model was trained on, and when; fetch published token files."),
+    "data": ("data", "Ask what a model was trained on, and when; fetch what others published; remove a document."),
     "erratum": ("erratum", "Add a dated correction to a published card."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),

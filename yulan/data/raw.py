@@ -20,6 +20,7 @@ from yulan.data.drops import SAMPLES, Drops, Flow, Reason, Sample, join, write_d
 from yulan.data.partitions import Made, Partition, Partitions, passing
 from yulan.data.readers import Reject, documents
 from yulan.data.readers.reject import Rejected
+from yulan.data.removal import ON_REQUEST, leave_out
 from yulan.data.sources import located
 from yulan.errors import DataError
 from yulan.recipe.sources import Source
@@ -30,23 +31,31 @@ REJECTS = "rejects.jsonl"
 LISTED = 1000
 
 
-def write_raw(sources: Mapping[str, Source], folder: Path, into: Path, partitions: Partitions | None = None) -> Drops:
-    """Read every source that has a package, from what `gather` filled.
+def write_raw(
+    sources: Mapping[str, Source],
+    folder: Path,
+    into: Path,
+    partitions: Partitions | None = None,
+    removed: frozenset[str] = frozenset(),
+) -> Drops:
+    """Read every source that has a package, from what `gather` filled, but for the documents of `removed`.
 
     Raises: DataError: a source has no files or not one document.
     """
     if partitions is None:
         with passing(into) as passed:
-            return write_raw(sources, folder, into, passed)
+            return write_raw(sources, folder, into, passed, removed)
     flows, rejected = {}, []
     for name, source in sorted(sources.items()):
         if not source.packaged:
             continue
-        work = Reading.of(name, source, folder)
+        work = Reading.of(name, source, folder, removed)
         sorted_ = work.run(partitions)
         flows[name] = structure(sorted_[0].summary["flow"], Flow)
         if not flows[name].kept:
-            raise DataError("no document in it", where=f"sources.yaml: $.sources.{name}", cure="Correct its paths or its reader")
+            asked = ON_REQUEST in flows[name].reasons
+            cure = "Take it out of the mixes: all was removed on request" if asked else "Correct its paths or its reader"
+            raise DataError("no document in it", where=f"sources.yaml: $.sources.{name}", cure=cure)
         parts = [path for made in sorted_ for path in sorted(made.data.iterdir())]
         for number, path in enumerate(parts):
             frames.link(path, into / name / f"{number:05}.parquet")
@@ -68,10 +77,10 @@ class Reading:
     """What the source as a whole is made from."""
 
     @classmethod
-    def of(cls, name: str, source: Source, folder: Path) -> "Reading":
+    def of(cls, name: str, source: Source, folder: Path, removed: frozenset[str]) -> "Reading":
         paths = located(folder, source)
         runs = tuple(_runs(paths))
-        about = {"source": digest.of_json(plain(source))}
+        about = {"source": digest.of_json(plain(source)), "removed": digest.of_json(sorted(removed))}
         sums = {path: digest.of_file(path) for path in paths}
         told = [digest.of_json([[path.relative_to(folder).as_posix(), sums[path]] for path in run]) for run in runs]
         buckets = spill.buckets_for(sum(map(spill.text_bytes, paths)))
@@ -79,7 +88,7 @@ class Reading:
             Partition(
                 name=f"{name}/read-{number:05}",
                 inputs=about | {"files": files_},
-                work=partial(_read, name, source, run, buckets),
+                work=partial(_read, name, source, run, buckets, removed),
             )
             for number, (run, files_) in enumerate(zip(runs, told, strict=True))
         )
@@ -147,15 +156,17 @@ class Tally:
         return Flow(documents=documents_, kept=self.kept, characters=self.characters, bytes=self.bytes, reasons=reasons)
 
 
-def _read(name: str, source: Source, paths: Sequence[Path], buckets: int, into: Path) -> Mapping[str, Any]:
-    return frames.call(partial(_spread, name, source, list(paths), buckets, into))
+def _read(
+    name: str, source: Source, paths: Sequence[Path], buckets: int, removed: frozenset[str], into: Path
+) -> Mapping[str, Any]:
+    return frames.call(partial(_spread, name, source, list(paths), buckets, removed, into))
 
 
-def _spread(name: str, source: Source, paths: list[Path], buckets: int, into: Path) -> dict[str, Any]:
+def _spread(name: str, source: Source, paths: list[Path], buckets: int, removed: frozenset[str], into: Path) -> dict[str, Any]:
     tally = Tally()
 
     def pairs() -> Iterator[tuple[str, str]]:
-        for found in documents(source, name, paths):
+        for found in leave_out(documents(source, name, paths), removed):
             if isinstance(found, Reject):
                 tally.reject(found)
             else:

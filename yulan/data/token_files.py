@@ -87,9 +87,14 @@ def _batches(path: Path, column: str) -> Iterator[pa.RecordBatch]:
 
 
 def write_token_files(
-    sources: Mapping[str, tuple[str, Sequence[Path]]], vocabulary: Vocabulary, settings: corpus.Shards, into: Path
+    sources: Mapping[str, tuple[str, Sequence[Path]]],
+    vocabulary: Vocabulary,
+    settings: corpus.Shards,
+    into: Path,
+    removed: frozenset[str] = frozenset(),
 ) -> tuple[dict[str, SourceShards], dict[str, Tally]]:
-    """Turn each source's (column, token files) into shards below `into`, in the order of the files and of their rows.
+    """Turn each source's (column, token files) into shards below `into`, in the order of the files and of their rows; those of
+    `removed` are left out.
 
     Raises: DataError: as `read_token_file`, or a source without a document to train on.
     """
@@ -100,7 +105,7 @@ def write_token_files(
             for path in paths:
                 for found in read_token_file(path, column, vocabulary):
                     rows, empty = rows + found.rows, empty + found.empty
-                    _spread(found, splits, settings.held_out)
+                    _spread(found, splits, settings.held_out, removed)
             made[name] = SourceShards(train=splits["train"].close(), held=splits["held"].close())
         parts = (made[name].train, made[name].held)
         if not made[name].train.documents:
@@ -119,14 +124,14 @@ def write_token_files(
     return made, tallies
 
 
-def _spread(found: Documents, splits: Mapping[SplitName, Writer], per_mille: int) -> None:
+def _spread(found: Documents, splits: Mapping[SplitName, Writer], per_mille: int, removed: frozenset[str]) -> None:
     held = np.array([is_held_out(each, per_mille) for each in found.ids], bool)
-    of_token = np.repeat(held, found.lengths)
+    there = np.array([each not in removed for each in found.ids], bool)
     for kind, writer in splits.items():
-        here = held == (kind == "held")
+        here = there & (held == (kind == "held"))
         if here.any():
             ids = [each for each, chosen in zip(found.ids, here.tolist(), strict=True) if chosen]
-            writer.add(ids, found.tokens[of_token == (kind == "held")], found.lengths[here], 0)
+            writer.add(ids, found.tokens[np.repeat(here, found.lengths)], found.lengths[here], 0)
 
 
 def _rows_at_a_time(file: pq.ParquetFile, column: str, path: Path) -> int:

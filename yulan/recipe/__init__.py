@@ -15,6 +15,7 @@ from yulan.mix import Group, Mix, load_mix, read_list
 from yulan.recipe.corpus import Data
 from yulan.recipe.model import Model
 from yulan.recipe.outcome import Evaluate, Limits, Release
+from yulan.recipe.removed import NOTHING, REMOVED, Removed, load_removed
 from yulan.recipe.scoring import Score, with_paths
 from yulan.recipe.sources import Sources, load_sources
 from yulan.recipe.training import Anneal, Optimizer, Phase, Schedule, Watch
@@ -173,6 +174,8 @@ class Book:
     """Those of sources.yaml, and the paths that `data.score` makes of them."""
     mixes: Mapping[str, Mix]
     """By name, as `phases.*.mix` spells it."""
+    removed: Removed = NOTHING
+    """What was removed on request."""
 
     def mix(self, phase: str) -> Mix:
         return self.mixes[self.recipe.phase(phase).mix]
@@ -216,6 +219,8 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.data.clean.families",
                 cure="List its filters, or an empty list",
             )
+    for index, name in enumerate(recipe.release.text):
+        sources.require_passed_on(name, f"{path}: $.release.text[{index}]")
     if recipe.data.synthesize.families and recipe.data.synthesize.model is None:
         sources.require_generator()
     published = recipe.data.tokenizer.published
@@ -239,7 +244,7 @@ def load_recipe(root: Path, name: str) -> Book:
                 where=f"{path}: $.evaluate.benchmarked[{index}]",
                 cure=suggest(key, sorted(recipe.phases)),
             )
-    return Book(recipe=recipe, sources=sources, mixes=mixes)
+    return Book(recipe=recipe, sources=sources, mixes=mixes, removed=load_removed(folder / REMOVED))
 
 
 def _require_paths(mix: Mix, sources: Sources, score: Score, where: str) -> None:

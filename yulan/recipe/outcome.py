@@ -37,6 +37,13 @@ class Evaluate:
     generations: Generation
 
 
+PASSED_ON = frozenset(
+    """0BSD Apache-2.0 BSD-2-Clause BSD-3-Clause CC-BY-3.0 CC-BY-4.0 CC-BY-SA-3.0 CC-BY-SA-4.0 CC0-1.0 CDLA-Permissive-2.0
+    ISC MIT ODC-By-1.0 PDDL-1.0 Unlicense""".split()  # noqa: SIM905 - a wall of quotes
+)
+"""Licences that let a changed text be passed on to anyone, for any use, as long as it is attributed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Licences:
     """SPDX ids, or `unknown`. Training text has its licence per source, in sources.yaml."""
@@ -54,6 +61,8 @@ class Release:
     licences: Licences
     unknown_licence: str | None
     """Recorded reason for which sources of unknown licence may be trained on; null: the gate refuses them."""
+    text: tuple[str, ...]
+    """Sources of others whose text the data repository carries, cleaned as it was trained on."""
     intended_use: str
     limitations: tuple[str, ...]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from yulan.errors import RecipeError
 from yulan.manifest import File
+from yulan.recipe.outcome import PASSED_ON
 from yulan.schema import Scalar, check, load_yaml, structure, suggest
 
 TOKENS = "tokens"
@@ -154,6 +155,20 @@ class Sources:
     def textless(self) -> bool:
         """Whether every source is token files, so that there is no text to work on."""
         return all(source.tokenised for source in self.sources.values())
+
+    def require_passed_on(self, name: str, where: str) -> None:
+        """Raises: RecipeError: no such source, or its text is not anyone's to pass on."""
+        if name not in self.sources:
+            raise RecipeError(f"no source named {name!r}", where=where, cure=suggest(name, sorted(self.sources)))
+        source = self.sources[name]
+        if not source.packaged:
+            raise RecipeError(f"{name} has no text of others", where=where, cure="Leave it out")
+        if source.licence not in PASSED_ON:
+            raise RecipeError(
+                f"the licence of {name} is {source.licence}, which does not let its text be passed on",
+                where=where,
+                cure=f"Leave it out, or choose one under: {', '.join(sorted(PASSED_ON))}",
+            )
 
     def require_generator(self) -> Generator:
         """Raises: RecipeError: there is none."""

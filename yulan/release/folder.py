@@ -1,8 +1,8 @@
 """What a published folder holds, and whether every byte of it is as listed.
 
-Three parts, each with its own list: the content (`manifest.json`), the card (`card.json`: README.md, checkpoints.csv and
-withdrawn.json, which may change without touching the release's identity) and, where a publication put them, the records
-(`records/manifest.json`). The docs are in docs/formats/release.md.
+Three parts, each with its own list: the content (`manifest.json`), the card (`card.json`: README.md, README.zh.md,
+checkpoints.csv and withdrawn.json, which may change without touching the release's identity) and, where a publication put
+them, the records (`records/manifest.json`). The docs are in docs/formats/release.md.
 """
 
 import os
@@ -18,7 +18,7 @@ from yulan.manifest import File, Manifest
 
 CARD = "card.json"
 WITHDRAWN = "withdrawn.json"
-CARD_FILES = ("README.md", "checkpoints.csv", WITHDRAWN)
+CARD_FILES = ("README.md", "README.zh.md", "checkpoints.csv", WITHDRAWN)
 RECORDS = "records"
 SIGNATURE, CARD_SIGNATURE = "model.sig", "card.sig"
 """Over the content and over the card; in no list, since they cover the lists (yulan/release/sign.py)."""

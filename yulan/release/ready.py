@@ -10,6 +10,7 @@ from yulan import manifest
 from yulan.errors import StateError
 from yulan.layout import Layout
 from yulan.manifest import Manifest
+from yulan.recipe.removed import REMOVED
 from yulan.release.release import Release, read_release
 from yulan.release.verdict import Verdict, read_verdict
 
@@ -76,7 +77,10 @@ def _git(root: Path, *words: str) -> str:
 
 
 def require_built(root: Path) -> None:
-    """Raises: StateError: DVC would run a stage, or an output is not what dvc.lock names."""
+    """A stage that read text before the last removal on request may stay as it is: the bundle is without what was removed.
+
+    Raises: StateError: DVC would run another stage, or an output is not what dvc.lock names.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "dvc", "status", "--json"], cwd=root, capture_output=True, text=True, check=False
     )
@@ -87,7 +91,16 @@ def require_built(root: Path) -> None:
         raise StateError(
             "dvc status failed", where=root.name, cure="Cure what dvc names, then publish again", evidence=rows
         ) from None
+    changed = {stage: rows for stage, rows in changed.items() if not _by_removal(rows)}
     if changed:
         raise StateError(
             "dvc.lock is not up to date", where="dvc.lock", cure="Run: dvc repro, then publish again", evidence=sorted(changed)
         )
+
+
+def _by_removal(rows: object) -> bool:
+    """Whether removed.yaml is all that changed for a stage, as `dvc status --json` tells it."""
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and row.keys() == {"changed deps"} for row in rows):
+        return False
+    changed = [(name, how) for row in rows for name, how in row["changed deps"].items()]
+    return bool(changed) and all(name.endswith(f"/{REMOVED}") and how == "modified" for name, how in changed)

@@ -199,7 +199,9 @@ def release(clone: Clone, folder: Path) -> Path:
     tables = []
     for source in ("code/networkx", "en/wiki"):
         table = pq.read_table(shards / source / "train/documents.parquet", partitioning=None)
-        tables.append(table.append_column("source", pa.array([source] * len(table), pa.string())).select(COLUMNS.names))
+        for column, value in (("source", source), ("cleaned", None)):
+            table = table.append_column(column, pa.array([value] * len(table), pa.string()))
+        tables.append(table.select(COLUMNS.names))
     files.make_folder(folder / "documents")
     with pq.ParquetWriter(folder / "documents/train.parquet", COLUMNS) as writer:
         for table in tables:

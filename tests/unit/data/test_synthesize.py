@@ -120,6 +120,18 @@ def test_a_row_says_how_it_was_made(tmp_path: Path, prompts: Path) -> None:
     assert {row["seed"] for row in found} == {ask.seed for ask in again}
 
 
+def test_a_row_that_was_removed_is_neither_kept_nor_rejected_and_the_others_stay_as_they_were(
+    tmp_path: Path, prompts: Path
+) -> None:
+    def made(into: str, removed: frozenset[str]) -> list[dict[str, object]]:
+        synthesize(settings(sums=family()), {}, tmp_path, prompts, Adder(wrong=2), tmp_path / into, removed)  # type: ignore[arg-type]
+        return [*rows(tmp_path / into / "synthetic/sums/00000.parquet"), *rows(tmp_path / into / REJECTED)]
+
+    before = made("before", frozenset())
+    gone = {str(before[0]["id"]), str(before[-1]["id"])}
+    assert made("after", frozenset(gone)) == [row for row in before if row["id"] not in gone]
+
+
 def test_a_verified_family_without_one_right_answer_is_an_error(tmp_path: Path, prompts: Path) -> None:
     with pytest.raises(DataError, match="0 of 8 answers were kept") as caught:
         made(settings(sums=family()), tmp_path, prompts, Adder(wrong=4))

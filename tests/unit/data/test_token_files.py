@@ -50,6 +50,17 @@ def test_a_stream_is_what_pyarrow_reads_with_an_end_behind_each_row(tmp_path: Pa
     assert (tallies["web/A"].files, tallies["web/A"].rows, tallies["web/A"].empty) == (3, 900, 0)
 
 
+def test_a_document_that_was_removed_is_in_no_shard_and_the_others_are_as_before(tmp_path: Path):
+    path = write_rows(tmp_path / "0.parquet", draw_rows(0, 300, SIZE))
+    rows = pq.read_table(path)["input_ids"].to_pylist()
+    gone = {identity(rows[7]), identity(rows[250])}
+    made, _ = write_token_files({"a": ("input_ids", [path])}, WORDS, SETTINGS, tmp_path / "out", frozenset(gone))
+    left = [row for row in rows if identity(row) not in gone]
+    split = made["a"].train
+    assert Stream(tmp_path / "out", split, "uint32").read(0, split.tokens).tolist() == [t for row in left for t in (*row, EOS)]
+    assert pq.read_table(tmp_path / "out/a/train" / DOCUMENTS)["id"].to_pylist() == [identity(row) for row in left]
+
+
 @pytest.mark.parametrize(
     ("row", "documents"),
     [

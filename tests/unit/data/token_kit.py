@@ -107,6 +107,7 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
         "generator": None,
     }
     (folder / "sources.yaml").write_text(yaml.safe_dump(sources))
+    (folder / "removed.yaml").write_text("format: 1\ndocuments: []\n")
     for name, paths in phases.items():
         listed = {
             source: {path: sum(len(row or ()) for row in rows) for path, rows in of.items() if path in paths}

@@ -10,18 +10,20 @@ import torch
 import yaml
 
 from tests.pipeline.clone import HERE, write_tiny
-from yulan import digest, files
+from yulan import digest, files, manifest
 from yulan.data import tokenizer
 from yulan.data.contamination import Ledger
 from yulan.data.dedup import DROPS
+from yulan.data.drops import flow, write_drops
 from yulan.data.index.write import Made, write_index
 from yulan.data.pack import write_pack
 from yulan.data.score.result import MEANING, NAME, Drawn, Report, Scores
 from yulan.data.shard import write_shards
 from yulan.data.spans import cut_segments, plan_spans
+from yulan.layout import Layout
 from yulan.manifest import Determinism
 from yulan.model.shape import parameters
-from yulan.recipe import Book, load_recipe
+from yulan.recipe import Book, Recipe, load_recipe
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.export import end_of, export
 from yulan.schema import plain
@@ -44,6 +46,7 @@ def make_root(root: Path) -> Book:
     recipe["data"]["synthesize"]["families"] = {"sums": nano["data"]["synthesize"]["families"]["sums"]}
     recipe["data"]["tokenizer"]["vocab_size"] = 300
     recipe["model"]["vocab_size"] = 300
+    recipe["release"]["text"] = ["code/networkx"]
     (tiny / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True))
     sources = yaml.safe_load((tiny / "sources.yaml").read_text())
     sources["sources"]["en/wiki"]["licence"] = "unknown"
@@ -201,6 +204,7 @@ def make_inputs(root: Path) -> Inputs:
         exported=work / "export",
         shards=work / "shards",
         scored=work / "scored",
+        text=work / "text",
         synthesize=work / "synthesize",
         index=work / "index",
         decontaminated=work / "decontaminated",
@@ -209,5 +213,23 @@ def make_inputs(root: Path) -> Inputs:
         evaluated={p: work / "evaluate" / p for p in recipe.phases},
         mixes={p: work / "mix" / p for p in recipe.phases},
         digests={target: digest.of_text(target) for target in targets},
-        lineage={},
+        lineage=write_lineage(root, recipe),
     )
+
+
+def write_lineage(root: Path, recipe: Recipe) -> dict[str, Path]:
+    """Manifests of the stages on text, with counts as the stages sum them up."""
+    layout, keys = Layout(root=root / "work" / "lineage", recipe=recipe.name), {"clean": "data.clean", "dedup": "data.dedup"}
+    made = {}
+    for stage, reason in {"raw": "utf-8", "clean": "short", "dedup": "near", "decontaminated": "arc_easy"}.items():
+        place = layout.stage(stage)
+        kept = [f"{n} of {stage}" for n in range(1500)]
+        drops = write_drops(place.data, {"en/wiki": flow(kept, {reason: [(str(n), "a") for n in range(len(stage))]})})
+        masked = {"masked": {"en/wiki": {"email": 7}}} if stage == "clean" else {}
+        asked = recipe.keys(keys[stage]) if stage in keys else {}
+        manifest.seal(place, layout, stage=stage, inputs={}, keys=asked, summary=drops.summary() | masked)
+        made[stage] = place.manifest
+    place = layout.stage("synthesize")
+    files.make_folder(place.data)
+    manifest.seal(place, layout, stage="synthesize", inputs={}, keys=recipe.keys("data.synthesize"), summary={})
+    return made | {"synthesize": place.manifest}

@@ -114,8 +114,10 @@ def test_the_data_card_says_what_a_score_is(small: Path):
 def test_the_text_of_others_is_not_in_the_data(small: Path):
     tables = {name for name in contents(small / "data" / "main") if name.endswith(".parquet")}
     made = {"synthetic/rejected.parquet", "synthetic/sums/00000.parquet"}
-    assert tables == made | {"documents/held.parquet", "documents/train.parquet"}
-    assert pq.read_schema(small / "data" / "main" / "documents" / "train.parquet").names == ["source", "id", "start", "length"]
+    passed_on = {f"text/code/networkx/{split}/00000.parquet" for split in ("train", "held_out")}
+    assert tables == made | passed_on | {"documents/held.parquet", "documents/train.parquet"}
+    columns = pq.read_schema(small / "data" / "main" / "documents" / "train.parquet").names
+    assert columns == ["source", "id", "start", "length", "cleaned"]
 
 
 def test_bytes_are_counted_once(small: Path):
@@ -156,6 +158,7 @@ def test_a_weight_that_is_not_finite_is_not_released(tmp_path: Path):
 def test_names_are_not_numbers_and_numbers_are_not_hidden():
     assert naked("phase-03 CC-BY-SA-4.0 SmolLM2-135M a **bold** (word)") == []
     assert naked("28K 65.67% (3) -1 ±0.01 1,234.5") == ["28K", "65.67%", "3", "-1", "±0.01", "1,234.5"]
+    assert naked("共 30 篇，约40篇（50）。按 sha256 与 CC-BY-SA-4.0") == ["30", "40", "50"]
     assert naked(prose("---\nx: 1\n---\n`5` [a](http://b/6) https://c/7 <!-- 8 -->\n```\n9\n```\nten")) == []
 
 

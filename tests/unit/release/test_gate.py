@@ -1,6 +1,7 @@
 """Each rule lets a sound bundle pass and names what is wrong in another."""
 
 import csv
+import io
 import json
 import os
 import pickle
@@ -16,7 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from yulan import files
+from tests.unit.release.wrong_data import DATA, replace
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable, unsound
 from yulan.release.gate.judge import RULES, judge, rule_on
@@ -37,10 +38,6 @@ def bundle(small: Path, tmp_path: Path) -> Path:
     return tmp_path / "bundle"
 
 
-def replace(path: Path, text: str | bytes) -> None:
-    files.write_bytes(path, text.encode() if isinstance(text, str) else text)
-
-
 def edit(path: Path, **values: object) -> None:
     replace(path, json.dumps(json.loads(path.read_text()) | values))
 
@@ -48,7 +45,11 @@ def edit(path: Path, **values: object) -> None:
 def edit_csv(path: Path, row: int, **values: str) -> None:
     rows = list(csv.DictReader(path.read_text().splitlines()))
     rows[row] |= values
-    replace(path, "\n".join([",".join(rows[0]), *(",".join(r.values()) for r in rows)]) + "\n")
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace(path, out.getvalue())
 
 
 def change_weight(path: Path) -> None:
@@ -166,8 +167,8 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     ("licences-stated", lambda b: edit_csv(b / "data/main/sources.csv", 0, licence=" "), "code/networkx states no licence"),
     (
         "unknown-text-withheld",
-        lambda b: edit_csv(b / "data/main/sources.csv", 0, text="published"),
-        "code/networkx is not ours to publish",
+        lambda b: edit_csv(b / "data/main/sources.csv", 1, text="published", licence="MIT"),
+        "en/wiki is not ours to publish",
     ),
     (
         "unknown-text-withheld",
@@ -179,6 +180,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         lambda b: pq.write_table(pa.table({"text": ["a"]}), b / "data/main/x.parquet"),
         "x.parquet holds text of ?",
     ),
+    *DATA,
 ]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.release.kit import judge
+from yulan import files
 from yulan.errors import IntegrityError, StateError
 from yulan.layout import Layout
 from yulan.release.ready import require_built, require_committed, require_judged
@@ -76,3 +77,19 @@ def test_dvc_is_asked_whether_anything_is_left_to_do(tmp_path: Path):
     assert told.value.evidence == ("one",)
     subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=tmp_path, check=True)
     require_built(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_removal_alone_does_not_ask_for_all_to_be_built_again(tmp_path: Path):
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=tmp_path, check=True)
+    listed, other = tmp_path / "recipes/tiny/removed.yaml", tmp_path / "recipes/tiny/recipe.yaml"
+    for path in (listed, other):
+        files.write_text(path, "one\n")
+    deps = "deps: [recipes/tiny/removed.yaml, recipes/tiny/recipe.yaml]"
+    (tmp_path / "dvc.yaml").write_text(f"stages:\n  one:\n    cmd: echo 1 > out\n    outs: [out]\n    {deps}\n")
+    subprocess.run([sys.executable, "-m", "dvc", "repro", "-q"], cwd=tmp_path, check=True)
+    files.write_text(listed, "two\n")
+    require_built(tmp_path)
+    files.write_text(other, "two\n")
+    with pytest.raises(StateError, match=r"dvc.lock is not up to date"):
+        require_built(tmp_path)

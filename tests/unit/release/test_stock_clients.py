@@ -89,19 +89,6 @@ def test_the_other_final_and_the_unfolded_checkpoints_load(stranger: Stranger):
     assert stranger.python(code, PYTHONPATH=str(Path(__file__).parents[3])).split() == ["64", "YuLanMiniForCausalLM"]
 
 
-def test_load_dataset_reads_every_configuration(stranger: Stranger):
-    code = (
-        "from datasets import get_dataset_config_names as names, load_dataset as load\n"
-        f"repo = {NAME + '-data'!r}\n"
-        "print(*names(repo))\nprint(load(repo)['train'].num_rows)\nd = load(repo, 'documents')\n"
-        "print(*d, *d['train'].column_names, set(d['train']['source']))\n"
-    )
-    first, rows, documents = stranger.python(code).splitlines()
-    assert first == "sums documents"
-    assert int(rows) == 81
-    assert documents.startswith("train held_out source id start length")
-
-
 @pytest.mark.parametrize("xet", ["0", "1"])
 def test_hf_download_gives_a_folder_that_verifies(stranger: Stranger, tmp_path: Path, xet: str):
     hf = str(Path(sys.executable).with_name("hf"))

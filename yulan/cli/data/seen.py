@@ -52,6 +52,7 @@ def seen(what: str, folder: Path | None, proof: Path | None, as_json: bool) -> N
         click.echo(json.dumps(_object(answer, source, spans, lost, skipped), ensure_ascii=False))
     elif answer.leaf is not None:
         _tell_yes(answer, answer.leaf, source, skipped)
+        click.echo("".join(f"{line}\n" for line in lost), nl=False)
     elif spans:
         _tell_spans(source, spans)
     else:
@@ -95,11 +96,18 @@ def _text(what: str) -> str:
 
 
 def _fate(here: "Where", answer: "Answer") -> list[str]:
-    if answer.leaf is not None or here.layout is None:
-        return []
+    """Lines on what is not in the index; and on what was removed and is still there, since nothing was built since."""
+    known = here.book.removed.find(answer.asked)
+    asked = known.goes_with if known is not None and known.goes_with else None
+    said = f"removed on request on {known.date}" if known is not None else ""
+    lines = [said + (f", with document {asked}" if asked else "")] if known is not None else []
+    if answer.leaf is not None:
+        return [f"{line}; this build is of before" for line in lines]
+    if here.layout is None:
+        return lines
     from yulan.data.index.fate import fate
 
-    return fate(here.layout, here.book, answer.asked)
+    return lines + fate(here.layout, here.book, answer.asked)
 
 
 def _skipped(here: "Where", answer: "Answer") -> set[tuple[str, int]]:

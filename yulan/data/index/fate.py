@@ -26,11 +26,11 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
     for source in held["raw"]:
         if layout.stage("clean").data.is_dir() and source not in held["clean"]:
             lines.append(f"clean: dropped from {source}, {_reason(layout, book, source, identity)}")
-    for row in _rows(layout.stage("dedup").data / "drops.parquet", identity):
+    for row in rows_of(layout.stage("dedup").data / "drops.parquet", identity):
         lines.append(f"dedup: dropped from {row['source']}, {row['reason']} copy of {row['kept']} of {row['kept_source']}")
     for path in held["scored"]:
         lines += [f"scored: {reason}" for reason in _routed(layout, path, identity)]
-    for row in _rows(layout.stage("decontaminated").data / "matches.parquet", identity):
+    for row in rows_of(layout.stage("decontaminated").data / "matches.parquet", identity):
         shared = f"shares words with item {row['item']} of {row['benchmark']}, characters {row['start']} to {row['end']}"
         lines.append(f"decontaminated: dropped from {row['source']}, {shared}")
     for source in held["decontaminated"]:
@@ -43,14 +43,14 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
 
 def _sources(folder: Path, identity: str) -> list[str]:
     names = source_names(folder) if folder.is_dir() else ()
-    return [name for name in names if any(_rows(part, identity, ["id"]) for part in frames.parts(folder, name))]
+    return [name for name in names if any(rows_of(part, identity, ["id"]) for part in frames.parts(folder, name))]
 
 
 def _routed(layout: Layout, path: str, identity: str) -> Iterator[str]:
     """Why a document of a source that was split is on this path; a source that stays whole has no such columns."""
     for part in frames.parts(layout.stage("scored").data, path):
         if {"score", "probability", "topic"} <= set(pq.read_schema(part).names):
-            for row in _rows(part, identity, ["id", "score", "probability", "topic"]):
+            for row in rows_of(part, identity, ["id", "score", "probability", "topic"]):
                 said = [f"score {row['score']}, probability {row['probability']:.3f}"] if row["score"] else []
                 said += [f"likeliest topic {row['topic']:.3f}"] if row["topic"] is not None else []
                 yield f"goes to {path}: {', '.join(said)}"
@@ -59,12 +59,12 @@ def _routed(layout: Layout, path: str, identity: str) -> Iterator[str]:
 def _reason(layout: Layout, book: Book, source: str, identity: str) -> str:
     """Judged again: the stage keeps ten samples a reason, not every id."""
     for part in frames.parts(layout.stage("raw").data, source):
-        for row in _rows(part, identity, ["id", "text"]):
+        for row in rows_of(part, identity, ["id", "text"]):
             return reason(row["text"], book.sources.sources[source], book.recipe.data.clean) or "for no reason of today's recipe"
     return "reason unknown"
 
 
-def _rows(path: Path, identity: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+def rows_of(path: Path, identity: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
     """Rows of a Parquet file with this id; only row groups that may hold it are read."""
     if not path.is_file():
         return []

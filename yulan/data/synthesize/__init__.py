@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from yulan import digest, files
 from yulan.data import frames
+from yulan.data.removal import remaining
 from yulan.data.synthesize import judge
 from yulan.data.synthesize.checks import ACCEPTED, KEPT, needs, verdicts
 from yulan.data.synthesize.engine import Answer, Engine, Request, Sampling
@@ -102,9 +103,16 @@ class Row:
 
 
 def synthesize(
-    settings: Synthesize, sources: Mapping[str, Source], folder: Path, prompts: Path, engine: Engine, ledger: Ledger, into: Path
+    settings: Synthesize,
+    sources: Mapping[str, Source],
+    folder: Path,
+    prompts: Path,
+    engine: Engine,
+    ledger: Ledger,
+    into: Path,
+    removed: frozenset[str] = frozenset(),
 ) -> Families:
-    """Ask every family's questions and write what came back below `into`.
+    """Ask every family's questions and write what came back below `into`, but for the rows of `removed` or made from one.
 
     `folder` is the data folder of the stage `sources`, `prompts` holds `<family>.txt`. Answers in the ledger are not asked for
     again. Raises: RecipeError: a family cannot be asked; DataError: too few of a checked family's answers are right.
@@ -120,7 +128,8 @@ def synthesize(
         asked = asks(family, templates[name], settings.seed, sources, folder, f"$.data.synthesize.families.{name}")
         rows = _rows(name, family, asked, engine, ledger)
         found, scores = _verdicts(settings, family, rows, templates, engine, ledger)
-        table = _table(name, family, rows, _without_twins(rows, found), scores, engine.digest)
+        # Asked all the same: the others' answers do not change with what is left out.
+        table = remaining(_table(name, family, rows, _without_twins(rows, found), scores, engine.digest), removed)
         good = pc.is_in(table["verdict"], pa.array(KEPT))
         kept = table.filter(good)
         yields[name] = _yield(family, templates[name], rows, found, len(kept), None, table)

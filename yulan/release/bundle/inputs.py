@@ -23,6 +23,8 @@ class Inputs:
     exported: Path
     shards: Path
     scored: Path
+    text: Path
+    """Where the documents' text lies, as it was made into tokens."""
     synthesize: Path
     index: Path
     decontaminated: Path

@@ -44,7 +44,7 @@ def _lay(
     # Whoever goes on with text of their own needs the ids that the weights learned.
     for name in (TOKENIZER_FILE, CONFIG):
         files.link(inputs.exported / end.revision / name, folder / TOKENIZER / name)
-    write_card(folder, "states", {}, **inputs.common(), main=False, revision=at.revision, phase=at.phase, **card)
+    write_card(folder, "states", {}, "en", **inputs.common(), main=False, revision=at.revision, phase=at.phase, **card)
     state = read_checkpoint(at.folder).state
     pins = {**pins, f"train@{at.phase}": inputs.digests[f"train@{at.phase}"]}
     summary = {"phase": at.phase, "step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory, **told}

@@ -4,12 +4,15 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from yulan.errors import DataError
 from yulan.schema import check, load_json, load_yaml, plain, structure
 
 EVIDENCE = "evidence.json"
+Language = Literal["en", "zh"]
+CARDS: Mapping[Language, tuple[str, str]] = {"en": ("README.md", EVIDENCE), "zh": ("README.zh.md", "evidence.zh.json")}
+"""A card and its evidence, by language; every folder has the first, a data repository both."""
 FORMATS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
     "integer": "{:,d}".format,
@@ -57,10 +60,10 @@ def load(path: Path) -> Any:
     return load_yaml(path) if path.suffix == ".yaml" else load_json(path)
 
 
-def read_evidence(folder: Path) -> Evidence:
+def read_evidence(path: Path) -> Evidence:
     """Raises: DataError: none, or it breaks its schema."""
-    raw = load_json(folder / EVIDENCE)
-    check(raw, "evidence", folder / EVIDENCE, DataError)
+    raw = load_json(path)
+    check(raw, "evidence", path, DataError)
     return structure(raw, Evidence)
 
 
@@ -87,7 +90,9 @@ class Figures:
 
 
 _SILENT = re.compile(r"\A---\n.*?\n---\n|^```.*?^```|`[^`\n]*`|<!--.*?-->|\]\([^)\n]*\)|https?://\S+", re.DOTALL | re.MULTILINE)
-_TOKEN = re.compile(r"[^\s|()\[\]*_~>,;:!?\"']+(?:[.,][^\s|()\[\]*_~>,;:!?\"']+)*")
+# Chinese characters and marks end a word as a space does, or a number between them would hide.
+_APART = r"\s|()\[\]*_~>,;:!?\"'\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
+_TOKEN = re.compile(rf"[^{_APART}]+(?:[.,][^{_APART}]+)*")
 
 
 def naked(text: str) -> list[str]:

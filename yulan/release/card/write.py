@@ -1,21 +1,24 @@
-"""Fill a card's template and write it with its evidence."""
+"""Fill a card's template and write it with its evidence; the data card in two languages, from the one template."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from yulan import files
-from yulan.release.card.evidence import EVIDENCE, Figures, pointer
+from yulan.errors import DataError
+from yulan.release.card.evidence import CARDS, Figures, Language, pointer
+from yulan.schema import load_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_card(folder: Path, template: str, documents: Mapping[str, Any], **values: Any) -> None:
-    """Write README.md and evidence.json into `folder`.
+def write_card(folder: Path, template: str, documents: Mapping[str, Any], language: Language = "en", **values: Any) -> None:
+    """Write a card and its evidence into `folder`: README.md and evidence.json, of another language under other names.
 
-    `documents` are files of the folder that are not written yet, by name. Raises: DataError: a figure's key is not there.
+    `documents` are files of the folder that are not written yet, by name.
+    Raises: DataError: a figure's key is not there, or a sentence has no words in the language.
     """
     figures = Figures(folder, documents)
     engine = Environment(
@@ -26,7 +29,29 @@ def write_card(folder: Path, template: str, documents: Mapping[str, Any], **valu
         keep_trailing_newline=True,
         autoescape=False,
     )
-    engine.globals |= {"figure": figures, "at": pointer}
+    engine.globals |= {"figure": figures, "at": pointer, "t": words(language), "language": language}
     text = engine.get_template(f"{template}.md").render(**values)
-    files.write_text(folder / "README.md", text)
-    files.write_json(folder / EVIDENCE, figures.evidence())
+    card, evidence = CARDS[language]
+    files.write_text(folder / card, text)
+    files.write_json(folder / evidence, figures.evidence())
+
+
+def words(language: Language) -> Callable[[str], str]:
+    """What a template calls around each of its sentences."""
+    if language == "en":
+        return str
+    path = TEMPLATES / f"{language}.yaml"
+    known: dict[str, str] = load_yaml(path)
+
+    def said(sentence: str) -> str:
+        if sentence not in known:
+            raise DataError(f"the card has no words for {sentence!r}", where=path.name, cure="Add them there")
+        return known[sentence]
+
+    return said
+
+
+def citation() -> str:
+    """The BibTeX entry of the cards."""
+    text = (TEMPLATES / "citation.md").read_text(encoding="utf-8")
+    return text[text.index("@") : text.rindex("}\n```") + 1]

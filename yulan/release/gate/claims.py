@@ -3,13 +3,15 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from yulan.errors import YulanError
-from yulan.release.card.evidence import FORMATS, load, lookup, read_evidence, unproven
+from yulan.recipe.outcome import PASSED_ON
+from yulan.release.card.evidence import CARDS, FORMATS, load, lookup, read_evidence, unproven
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Waived
 from yulan.release.gate.weights import CHECKPOINT
@@ -42,10 +44,12 @@ def checkpoints_complete(bundle: Bundle) -> Iterator[str]:
 
 def numbers_proven(bundle: Bundle) -> Iterator[str]:
     """Every number in a card was read from a result file beside it, and equals it."""
-    for folder in bundle.folders:
+    for folder, (name, evidence) in product(bundle.folders, CARDS.values()):
+        if name != "README.md" and not (folder.path / name).exists():
+            continue
         try:
-            figures = read_evidence(folder.path).figures
-            card = (folder.path / "README.md").read_text(encoding="utf-8")
+            figures = read_evidence(folder.path / evidence).figures
+            card = (folder.path / name).read_text(encoding="utf-8")
             yield from (f"{folder}: {row}" for row in unproven(card, figures))
             files: dict[str, Any] = {}
             for figure in figures:
@@ -82,14 +86,16 @@ def licences_stated(bundle: Bundle) -> Iterator[str | Waived]:
 
 
 def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
-    """Text is published of those sources only that are our own making and state a licence."""
+    """Text is published of those sources only that are our own making or that the recipe names, as their licence allows."""
     import pyarrow.parquet as pq
 
     allowed = {row["source"] for row in bundle.sources if row["text"] == "published" and row["licence"] != UNKNOWN}
     book = bundle.book.sources.sources
+    named = set(bundle.book.recipe.release.text)
     for name in sorted(allowed):
-        if name not in book or not book[name].synthetic:
+        if name not in book or not (book[name].synthetic or (name in named and book[name].licence in PASSED_ON)):
             yield f"{name} is not ours to publish"
+            allowed.discard(name)
     made = {name for name, source in book.items() if source.synthetic and source.licence != UNKNOWN}
     for path in bundle.files():
         found: set[str] = set()
@@ -101,6 +107,18 @@ def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
             with path.open(encoding="utf-8") as file:
                 found = {str(row.get("source", "?")) for line in file if "text" in (row := json.loads(line))}
         yield from (f"{bundle.name(path)} holds text of {name}" for name in sorted(found - allowed - made))
+
+
+def removed_left_out(bundle: Bundle) -> Iterator[str]:
+    """No file of the data holds text of a document that was removed on request, or text that was made from one."""
+    import pyarrow.parquet as pq
+
+    removed = bundle.book.removed.ids
+    for path in sorted(bundle.data.rglob("*.parquet")) if removed else ():
+        columns = pq.read_schema(path).names
+        for key in {"id", "seed_document"} & set(columns) if "text" in columns else ():
+            found = removed & set(pq.read_table(path, columns=[key], partitioning=None)[key].to_pylist())
+            yield from (f"{bundle.name(path)} holds text of the removed document {each[:12]}" for each in sorted(found))
 
 
 def front_matter(card: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ SCHEMAS = {
     "card.json": "manifest",
     "release.json": "release",
     "evidence.json": "evidence",
+    "evidence.zh.json": "evidence",
     "evaluation.json": "evaluation",
     "state.json": "state",
     "tensors.json": "tensors",
