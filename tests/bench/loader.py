@@ -24,6 +24,7 @@ from yulan.data.order import Order
 from yulan.data.pack import Pack, write_pack
 from yulan.data.shard import Shards, SourceShards, Vocabulary, open_splits
 from yulan.data.spans import Span, cut_segments
+from yulan.train.memory import keep_freed
 
 TOKENS, SHARD, VOCABULARY, EOS = 200_000_000, 100_000_000, 99_000, 2
 SHARE, GRID = 21 * 4096, 7
@@ -127,6 +128,8 @@ def seek(folder: Path, shards: Shards) -> Line:
 
 def lines() -> list[Line]:
     torch.set_num_threads(1)
+    # As a trainer on a CPU does; it serves all contenders.
+    keep_freed()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         print("loader: writing 200 M ids ...", file=sys.stderr)

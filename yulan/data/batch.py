@@ -92,8 +92,10 @@ def _assembled(pack: Pack, places: Places, low: int, high: int, micros: int) -> 
     ids, last = places.read(pack, low, high)
     marks = np.zeros(total + 1, np.bool_)
     np.equal(ids, pack.header.eos_id, out=marks[1:])
-    marks[places.breaks_in(low, high, context)] = True
-    final = np.where(marks[context::context], np.int32(NO_LOSS), last)
+    if breaks := places.breaks_in(low, high, context):
+        marks[breaks] = True
+    final = last.copy()
+    final[marks[context::context]] = NO_LOSS
     marks[::context] = True
     short = [(window * context, real) for window, real in places.short_in(low, high)]
     for at, real in short:
@@ -108,7 +110,7 @@ def _assembled(pack: Pack, places: Places, low: int, high: int, micros: int) -> 
     for at, real in short:
         targets[at + real - 1 : at + context] = NO_LOSS
     # A micro-batch begins with a document, so its end is the begin of the next one.
-    cuts = np.searchsorted(bounds, np.arange(micros + 1) * (size * context)).tolist()
+    cuts = np.searchsorted(bounds, np.arange(0, total + 1, size * context)).tolist()
     begins = bounds.astype(np.int32)
     turns = np.repeat(begins[:-1], bounds[1:] - bounds[:-1])
     positions = np.subtract(_line(total), turns, out=turns)
