@@ -8,7 +8,7 @@ from yulan import digest, files
 from yulan.data.contamination import Ledger
 from yulan.data.drops import Drops, flow, write_drops
 from yulan.data.pack import Header
-from yulan.data.shard import Shards, SourceShards, Split
+from yulan.data.shard import ShardFile, Shards, SourceShards, Split
 from yulan.data.spans import Span
 from yulan.data.synthesize import Families, FamilyYield
 from yulan.errors import DataError
@@ -58,7 +58,7 @@ def test_leaks_come_in_all_and_by_part(tmp_path: Path, book: Book):
 
 
 def test_tokens_come_from_the_shards_and_quotas_from_the_pack(tmp_path: Path, book: Book):
-    halves = [Split(documents=n, tokens=10 * n, bytes=30 * n, files=()) for n in (9, 1)]
+    halves = [Split(documents=n, tokens=10 * n, bytes=30 * n, files=(ShardFile(path=f"{n}.bin", tokens=10 * n),)) for n in (9, 1)]
     shards = Shards(
         format=1,
         dtype="uint16",
