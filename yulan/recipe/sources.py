@@ -161,7 +161,7 @@ class Sources:
         if name not in self.sources:
             raise RecipeError(f"no source named {name!r}", where=where, cure=suggest(name, sorted(self.sources)))
         source = self.sources[name]
-        if not source.packaged:
+        if source.package is None:
             raise RecipeError(f"{name} has no text of others", where=where, cure="Leave it out")
         if source.licence not in PASSED_ON:
             raise RecipeError(
