@@ -35,12 +35,12 @@ def test_an_id_is_the_digest_of_the_text(packages: Path, tmp_path: Path):
 def test_a_document_that_was_removed_is_counted_without_its_text_in_whatever_source(packages: Path, tmp_path: Path):
     gone = digest.of_text(str(MEMBERS["pack/a.py"]))
     both = {"code/pack": source(), "code/again": source()}
-    drops = write_raw(both, packages, tmp_path / "raw", frozenset({gone}))
+    drops = write_raw(both, packages, tmp_path / "raw", removed=frozenset({gone}))
     for name in both:
         assert gone not in frames.read(frames.parts(tmp_path / "raw", name))["id"].to_pylist()
         assert drops.sources[name].reasons["removed-on-request"] == Reason(count=1, samples=(Sample(id=gone, text=""),))
     with pytest.raises(DataError, match=r"no document in it\. Take it out of the mixes: all was removed on request"):
-        write_raw({"code/pack": source(paths=("pack/a.py",))}, packages, tmp_path / "none", frozenset({gone}))
+        write_raw({"code/pack": source(paths=("pack/a.py",))}, packages, tmp_path / "none", removed=frozenset({gone}))
 
 
 def test_a_source_without_documents_stops_the_build(packages: Path, tmp_path: Path):

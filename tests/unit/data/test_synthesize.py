@@ -124,7 +124,9 @@ def test_a_row_that_was_removed_is_neither_kept_nor_rejected_and_the_others_stay
     tmp_path: Path, prompts: Path
 ) -> None:
     def made(into: str, removed: frozenset[str]) -> list[dict[str, object]]:
-        synthesize(settings(sums=family()), {}, tmp_path, prompts, Adder(wrong=2), tmp_path / into, removed)  # type: ignore[arg-type]
+        ledger = Ledger(tmp_path / f"{into}-runs")
+        synthesize(settings(sums=family()), {}, tmp_path, prompts, Adder(wrong=2), ledger, tmp_path / into, removed)
+        os.close(ledger.lock)
         return [*rows(tmp_path / into / "synthetic/sums/00000.parquet"), *rows(tmp_path / into / REJECTED)]
 
     before = made("before", frozenset())

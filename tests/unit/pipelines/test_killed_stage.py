@@ -31,7 +31,7 @@ def finished(root: Path, name: str) -> dict[str, int]:
 def after(root: Path, name: str) -> None:
     """What stands between two stages is their input."""
     if name == "clean":
-        place, into = stage(root, "clean").place, stage(root, "dedup")
+        place, into = stage(root, "clean").place, stage(root, "scored")
         files.link_tree(place.data, into.place.data)
         into.seal(summary={})
 
