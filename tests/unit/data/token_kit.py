@@ -91,6 +91,7 @@ def write_recipe(root: Path, base: Path, files: Mapping[str, Mapping[str, Rows]]
     recipe["data"]["tokenizer"] |= {"vocab_size": 1000}
     recipe["data"]["synthesize"]["families"] = {}
     recipe["data"]["score"] |= {"topics": {}, "quality": {}}
+    recipe["release"]["text"] = []
     recipe["data"]["shards"] |= {"tokens": 500, "held_out": 0}
     (folder / "prompts").mkdir(parents=True)
     (folder / "prompts/README.md").write_text("No text is made.\n")
