@@ -152,20 +152,6 @@ def _rows_at_a_time(file: pq.ParquetFile, column: str, path: Path) -> int:
     return max(1, min(ROWS, metadata.num_rows * IDS * BYTES // max(1, size)))
 
 
-def declared(metadata: pq.FileMetaData, column: str) -> int:
-    """Ids in a file as its footer tells; a row without ids counts as one.
-
-    pyarrow 25 ends the process on some damaged footers when it is asked for a column's figures, so nothing that reads files
-    for good asks for them.
-    """
-    return sum(
-        chunk.num_values
-        for group in (metadata.row_group(i) for i in range(metadata.num_row_groups))
-        for chunk in (group.column(i) for i in range(group.num_columns))
-        if chunk.path_in_schema.split(".")[0] == column
-    )
-
-
 def _sound(column: pa.Array, first: int, size: int, path: Path) -> tuple[Ints, Ints]:
     """Ids and lengths of rows, of which the first is row `first` of the file.
 

@@ -6,16 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from yulan import digest, files
 from yulan.data.slice import Piece
-from yulan.data.token_files import DAMAGE, declared
 from yulan.manifest import require_safe
 from yulan.mix import PREFIX
 from yulan.recipe.sources import Source
 from yulan.release.bring import bring
+from yulan.release.footers import Declared, Footers
 from yulan.release.hub import Hub, Refused, Remote
 from yulan.release.names import Repo
 from yulan.release.slice import Absent, Found, Slice, slice_folder, write_slice
@@ -49,13 +46,13 @@ def place_of(source: Source, repo: str | None, prefix: str) -> Place | None:
 def survey(hub: Hub, pieces: Sequence[Piece], places: Mapping[str, Place | None]) -> tuple[tuple[Found, ...], tuple[Absent, ...]]:
     """Which files of the pieces are to be had, where, and how large they are; only the ends of files are read.
 
-    Raises: HubError: the hub does not answer.
+    Raises: HubError: the hub does not answer; StateError: footers cannot be read on this machine.
     """
     asked = [(piece.source, f"{PREFIX}{piece.source}{path}", path) for piece in pieces for path in piece.paths]
     require_safe([path for _, path, _ in asked], Path(PREFIX))
     there, refusals = _look(hub, asked, places)
-    with ThreadPoolExecutor(THREADS) as pool:
-        rows = list(pool.map(lambda row: _measure(hub, row, places[row[0]], there, refusals), asked))
+    with Footers() as footers, ThreadPoolExecutor(THREADS) as pool:
+        rows = list(pool.map(lambda row: _measure(hub, footers, row, places[row[0]], there, refusals), asked))
     found = tuple(row for row in rows if isinstance(row, Found))
     return found, tuple(row for row in rows if isinstance(row, Absent))
 
@@ -86,6 +83,7 @@ def _look(
 
 def _measure(
     hub: Hub,
+    footers: Footers,
     row: Asked,
     place: Place | None,
     there: Mapping[tuple[str, str], tuple[str, Remote]],
@@ -104,8 +102,8 @@ def _measure(
     if (place.repo, name) not in there:
         return absent(f"datasets/{place.repo} has no such file")
     commit, remote = there[place.repo, name]
-    metadata = _footer(hub, Repo(id=place.repo, part="data"), commit, name, remote.size)
-    if metadata is None:
+    told = _declared(hub, footers, Repo(id=place.repo, part="data"), commit, name, remote.size, place.column)
+    if told is None:
         return absent(f"what datasets/{place.repo} has is not Parquet")
     return Found(
         source=source,
@@ -116,13 +114,13 @@ def _measure(
         size=remote.size,
         sha256=remote.sha256,
         blob=remote.blob,
-        rows=metadata.num_rows,
-        tokens=declared(metadata, place.column),
+        rows=told.rows,
+        tokens=told.tokens,
     )
 
 
-def _footer(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> pq.FileMetaData | None:
-    """A Parquet file's footer, of which the last bytes tell the length."""
+def _declared(hub: Hub, footers: Footers, repo: Repo, commit: str, name: str, size: int, column: str) -> Declared | None:
+    """What a Parquet file's footer says, of which the last bytes tell the length."""
     length = TAIL
     for _ in range(2):
         tail = b"".join(hub.read(repo, commit, name, max(0, size - length)))[-length:]
@@ -130,10 +128,7 @@ def _footer(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> pq.FileM
         if told <= len(tail) or told > min(size, LONGEST):
             break
         length = told
-    try:
-        return pq.read_metadata(pa.BufferReader(tail))
-    except DAMAGE:
-        return None
+    return footers.read(tail, column)
 
 
 def fetch(hub: Hub, made: Slice, target: Path, say: Say) -> int:

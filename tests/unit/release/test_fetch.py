@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 
 from tests.unit.data.token_kit import draw_rows, put_files, write_recipe
 from tests.unit.pipelines.test_token_files_road import go
+from tests.unit.release.test_footers import crafted
 from yulan import files as disk
 from yulan.cli import main
 from yulan.data.pack import read_header
@@ -197,6 +198,17 @@ def test_a_footer_longer_than_the_first_read_is_read_whole(hub: Served, clone: P
     whole = typed(hub, "--phase", "1", "--fraction", "0.5", "--plan").stdout
     monkeypatch.setattr(fetching, "TAIL", 16)
     assert typed(hub, "--phase", "1", "--fraction", "0.5", "--plan").stdout == whole
+
+
+def test_a_file_whose_footer_would_end_the_process_is_not_to_be_had(hub: Served, clone: Path):
+    api = HfApi(endpoint=hub.url, token=hub.token)
+    api.create_repo("some/crafted", repo_type="dataset")
+    where = "input_ids/web/Crawl/z/splited_part-0.parquet"
+    api.upload_file(repo_id="some/crafted", repo_type="dataset", path_in_repo=where, path_or_fileobj=crafted())
+    done = typed(hub, "--phase", "2-x", "--plan", "--repo", "some/crafted")
+    assert done.exit_code == 4
+    assert f"what datasets/some/crafted has is not Parquet: 1\n    {where}\n" in done.stdout
+    assert done.stderr.count("Error: ") == 1
 
 
 def test_a_hub_that_is_not_there_ends_with_its_own_code_and_no_token(clone: Path, tmp_path: Path):
