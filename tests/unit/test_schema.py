@@ -36,6 +36,8 @@ def test_yaml_that_could_surprise_is_refused_at_its_line(tmp_path: Path, text: s
     [
         ('{"a": 1, "a": 2}', "not JSON: a key stands twice"),
         ('{"a": NaN}', "not JSON: NaN is not a JSON number"),
+        ('{"a": 1e999}', "not JSON: 1e999 is not a JSON number"),
+        ('{"a": -Infinity}', "not JSON: -Infinity is not a JSON number"),
         ('{"a": ', "not JSON: Expecting value"),
         ("[" * 200_000, "not JSON: "),
     ],
@@ -113,3 +115,30 @@ def test_the_caller_chooses_the_class_of_the_error():
 def test_a_suggestion_is_near_or_lists_all():
     assert suggest("phse-01", ["phase-01", "phase-02"]) == "Did you mean 'phase-01'?"
     assert suggest("x", ["phase-01", "phase-02"]) == "Known: phase-01, phase-02"
+
+
+def test_a_number_of_values_that_memory_would_feel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schema, "MOST", 1000)
+    load_yaml(written(tmp_path, "- a\n" * 990))
+    with pytest.raises(RecipeError, match="not plain YAML: more than 1,000 values"):
+        load_yaml(written(tmp_path, "- a\n" * 1000))
+
+
+def test_a_thousand_wrong_values_are_enough_to_tell_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(schema, "ERRORS", 3)
+    sources = {f"a{n}": {"weight": -1, "repeats": 0} for n in range(9)}
+    with pytest.raises(RecipeError, match=r"weight: -1 is less than the minimum"):
+        check({"total": 1, "sources": sources, "intent": None, "files": None}, "mix", "where")
+
+
+@pytest.mark.parametrize("name", ["phase-01\n", "phase-01\n\n", "\nphase-01"])
+def test_a_name_does_not_end_in_a_line_end(name: str):
+    with pytest.raises(RecipeError, match=r"\$\.recipe: .* does not match"):
+        check({"recipe": name, "profile": "cpu-1", "phases": {}}, "params", "where")
+
+
+@pytest.mark.parametrize("path", ["files/../../secret.gz", "files/..", "../files/x.gz", "/files/x.gz"])
+def test_a_list_of_token_files_lies_below_the_recipe(path: str):
+    files = {"path": path, "count": 1, "sha256": "0" * 64}
+    with pytest.raises(RecipeError, match=r"\$\.files\.path: .* does not match"):
+        check({"total": 1, "sources": {"a": {"weight": 1, "repeats": 0}}, "intent": None, "files": files}, "mix", "where")

@@ -185,4 +185,7 @@ def load_sources(path: Path) -> Sources:
     """Raises: RecipeError: the file breaks its schema or names a package it does not list."""
     raw = load_yaml(path)
     check(raw, "sources", path)
-    return structure(raw, Sources)
+    try:
+        return structure(raw, Sources)
+    except RecipeError as error:
+        raise RecipeError(error.what, where=f"{path}: {error.where}", cure=error.cure) from None
