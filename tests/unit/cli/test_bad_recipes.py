@@ -18,9 +18,7 @@ from yulan.recipe import load_recipe
 
 RECIPE, SOURCES, MIX = "recipe.yaml", "sources.yaml", "mixes/phase-01.yaml"
 PHASE = "phases.phase-02."
-BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
-)
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12))
 
 
 @pytest.fixture
@@ -71,7 +69,9 @@ def test_yaml_that_is_not_plain_is_refused_in_every_file(clone: Path, file: str,
 
 
 @pytest.mark.parametrize("file", [RECIPE, SOURCES, MIX, "removed.yaml"])
-@pytest.mark.parametrize("data", [b"name: \xff\xfe\n", b"\xff\xfen\x00", b"\xed\xa0\x80: 1\n"], ids=["byte", "UTF-16", "surrogate"])
+@pytest.mark.parametrize(
+    "data", [b"name: \xff\xfe\n", b"\xff\xfen\x00", b"\xed\xa0\x80: 1\n"], ids=["byte", "UTF-16", "surrogate"]
+)
 def test_a_file_that_is_not_utf8_is_refused(clone: Path, file: str, data: bytes):
     (clone / "recipes/nano" / file).write_bytes(data)
     require_refused(clone, file, "cannot be read (UnicodeDecodeError). Give a readable UTF-8 file")
@@ -109,7 +109,23 @@ def test_a_wrong_value_is_refused_where_it_stands(
     require_refused(clone, file, words)
 
 
-SHELL = ["a; touch ran", "$(touch ran)", "`touch ran`", "a|b", "a&b", "a>ran", "a b", "a'b", 'a"b', "a\\b", "a\n", "\na", "../a", "ü", ""]
+SHELL = [
+    "a; touch ran",
+    "$(touch ran)",
+    "`touch ran`",
+    "a|b",
+    "a&b",
+    "a>ran",
+    "a b",
+    "a'b",
+    'a"b',
+    "a\\b",
+    "a\n",
+    "\na",
+    "../a",
+    "ü",
+    "",
+]
 
 
 @pytest.mark.parametrize("word", [*SHELL, "-a"])

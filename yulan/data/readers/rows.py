@@ -47,7 +47,8 @@ def read(path: Path, name: str, column: str, asked: str = "--text-column") -> It
         for number, value in rows:
             yield _text(value, f"{name}:{number}")
     # Not ValueError: pyarrow's ArrowInvalid is one, and so is much else.
-    except (pa.ArrowException, OSError, EOFError, zlib.error) as error:
+    # UnicodeDecodeError: names of columns that are no text.
+    except (pa.ArrowException, OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         what = f"cannot be read to its end ({error.__class__.__name__})"
         raise DataError(what, where=path, cure="Give a whole file of the kind that its name says") from None
 
@@ -112,9 +113,20 @@ def _table(path: Path, column: str, asked: str) -> Iterator[tuple[int, object]]:
     """Values as bytes: one that is not UTF-8 must not end the file."""
     number = 0
     for batch in _batches(path, column, asked):
-        for value in batch.column(column).cast(pa.large_binary()).to_pylist():
+        for value in _bytes(batch.column(column)).to_pylist():
             number += 1
             yield number, value
+
+
+def _bytes(texts: pa.Array) -> pa.Array:
+    """The same as bytes, found sound: offsets of a damaged stream would be followed out of memory.
+
+    Raises: ArrowInvalid: they lead elsewhere.
+    """
+    kind = pa.binary() if pa.types.is_string(texts.type) else pa.large_binary()
+    found = pa.Array.from_buffers(kind, len(texts), texts.buffers(), -1, texts.offset)
+    found.validate(full=True)
+    return found
 
 
 def _batches(path: Path, column: str, asked: str) -> Iterator[pa.RecordBatch]:
