@@ -1,6 +1,6 @@
 # make repro   everything from raw text to a verified release on the rehearsal hub; ends with the report's path
 # make test    the tests
-# The rest is for those who change the code: check, test-all, faults, slurm, gpu, bench, compare, ui, pictures, lock, clean.
+# The rest is for those who change the code: check, test-all, faults, slurm, gpu, bench, peers, compare, ui, pictures, lock, clean.
 .DEFAULT_GOAL := help
 .PHONY: help setup repro test check test-all faults slurm gpu bench peers compare ui pictures lock clean
 SHELL := /bin/sh
