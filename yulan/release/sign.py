@@ -1,8 +1,8 @@
 """OpenSSF model signatures: one over a revision's content, one over its card, so that a withdrawal can edit the card.
 
-`card.sig` covers README.md, checkpoints.csv, withdrawn.json and their list; `model.sig` all else but `.gitattributes`. Both name
-in their own payload what they leave out, and are what the stock `model_signing verify key` reads. Files are not hashed again:
-their digests are those of the lists, which are checked against the bytes elsewhere.
+`card.sig` covers the cards (README.md, README.zh.md), checkpoints.csv, withdrawn.json and their list; `model.sig` all else but
+`.gitattributes`. Both name in their own payload what they leave out, and are what the stock `model_signing verify key`
+reads. Files are not hashed again: their digests are those of the lists, which are checked against the bytes elsewhere.
 """
 
 import base64
