@@ -34,7 +34,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 def require_refused(clone: Path, file: str, *words: str) -> None:
     """By each command that reads the file."""
-    before = tree(clone.parent)
+    before = tree(clone)
     for command in [["use", "nano"], ["lint", "nano"], *([["plan", "nano"]] if file == RECIPE else [])]:
         done = CliRunner().invoke(main, command)
         assert (done.exit_code, type(done.exception), done.stdout) == (3, SystemExit, ""), done.output
@@ -42,7 +42,7 @@ def require_refused(clone: Path, file: str, *words: str) -> None:
         assert line.startswith(f"Error: {clone}/recipes/nano/{file}")
         for each in words:
             assert each in line
-    assert tree(clone.parent) == before
+    assert tree(clone) == before
 
 
 @pytest.mark.parametrize("file", [RECIPE, SOURCES, MIX, "removed.yaml"])
