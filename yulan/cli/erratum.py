@@ -4,19 +4,13 @@ from pathlib import Path
 
 import click
 
+from yulan.cli.options import edits_cards
+
 
 @click.command()
 @click.argument("address", metavar="hf://OWNER/NAME@REVISION")
 @click.option("--text", required=True, help="What was wrong, and what is right.")
-@click.option("--from", "endpoint", metavar="URL", help="Another hub than the public one.")
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The private key that the card is signed with."
-)
-@click.option(
-    "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Holds the token. Without it: HF_TOKEN, else your own login.",
-)
+@edits_cards
 def erratum(address: str, text: str, endpoint: str | None, key: Path | None, token_file: Path | None) -> None:
     """Add a dated correction to a branch's card, in all three repositories; nothing else changes."""
     from yulan.release.names import parse

@@ -4,20 +4,14 @@ from pathlib import Path
 
 import click
 
+from yulan.cli.options import edits_cards
+
 
 @click.command()
 @click.argument("address", metavar="hf://OWNER/NAME@REVISION")
 @click.option("--reason", required=True, help="One line, for whoever asks for it.")
 @click.option("--use", "replacement", metavar="hf://…", help="What to use instead.")
-@click.option("--from", "endpoint", metavar="URL", help="Another hub than the public one.")
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The private key that the card is signed with."
-)
-@click.option(
-    "--token-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Holds the token. Without it: HF_TOKEN, else your own login.",
-)
+@edits_cards
 def withdraw(
     address: str, reason: str, replacement: str | None, endpoint: str | None, key: Path | None, token_file: Path | None
 ) -> None:

@@ -41,6 +41,10 @@ class Remote:
     blob: str
     """git's id; of a large file, that of its pointer."""
 
+    def differs(self, file: File) -> bool:
+        """Whether the listing alone says that these are other bytes; a small file tells no sha256."""
+        return self.size != file.size or (self.sha256 is not None and self.sha256 != file.sha256)
+
     def holds(self, file: File, path: Path) -> bool:
         """Whether these are the bytes of the local file."""
         if self.size != file.size:

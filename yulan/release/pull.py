@@ -145,7 +145,7 @@ def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
         lists = {name: manifest.read(path) for name, path in paths.items()}
     told = expected(lists, Path(str(address)))
     rows = [f"missing  {name}" for name in told.keys() - tree.keys()]
-    rows += [f"changed  {name}" for name in told.keys() & tree.keys() if _other(tree[name], told[name])]
+    rows += [f"changed  {name}" for name in told.keys() & tree.keys() if tree[name].differs(told[name])]
     rows += [] if card else [f"extra    {name}" for name in tree.keys() - told.keys() - raw.keys() - {ALIEN}]
     if rows:
         raise HubError(
@@ -155,10 +155,6 @@ def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
             evidence=sorted(rows),
         )
     return Offer(repo=repo, commit=commit, raw=raw, lists=lists, files=told, tree=tree)
-
-
-def _other(remote: Remote, file: File) -> bool:
-    return remote.size != file.size or (remote.sha256 is not None and remote.sha256 != file.sha256)
 
 
 def _small(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> bytes:

@@ -3,22 +3,18 @@
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any
-
-import yaml
 
 from yulan.layout import MANIFEST
+from yulan.manifest import File
 from yulan.release.audit.finding import Finding, among
 from yulan.release.audit.layouts import folder_steps, step_of
 from yulan.release.audit.survey import Seen, Survey
 from yulan.release.card.evidence import EVIDENCE, Evidence, naked, prose, unproven
 from yulan.release.folder import ALIEN, CARD_SIGNATURE, RECORDS, SIGNATURE
 from yulan.release.folder import CARD as CARD_LIST
+from yulan.release.gate.claims import header_of
 from yulan.release.gate.contents import secrets_in
 from yulan.schema import structure
-
-if TYPE_CHECKING:
-    from yulan.release.hub import Remote
 
 CARD = "README.md"
 STATES = ("trainer_state.json", "checkpoint/state.json", "state.json", "training_state.json")
@@ -60,7 +56,7 @@ def _trainer(survey: Survey, seen: Seen, name: str) -> dict[str, int]:
 def as_listed(survey: Survey) -> Iterator[Finding]:
     """A revision that carries this project's lists holds exactly what they say."""
     for seen in survey.revisions:
-        told: dict[str, tuple[int, str]] = {}
+        told: dict[str, File] = {}
         own = [name for name in (MANIFEST, CARD_LIST, f"{RECORDS}/{MANIFEST}") if name in seen.files]
         if MANIFEST not in own or CARD_LIST not in own:
             continue
@@ -68,12 +64,12 @@ def as_listed(survey: Survey) -> Iterator[Finding]:
             try:
                 rows = survey.json(seen, name)["files"]
                 prefix = f"{RECORDS}/" if name.startswith(RECORDS) else ""
-                told |= {prefix + row["path"]: (row["size"], row["sha256"]) for row in rows}
-            except (ValueError, KeyError, TypeError):
+                told |= {prefix + row["path"]: structure(row, File) for row in rows}
+            except (ValueError, KeyError, TypeError, BaseExceptionGroup):
                 yield Finding(id="listed", severity="error", where=f"{seen.name}:{name}", what="not a list of files")
         rows = [f"missing {name}" for name in told.keys() - seen.files.keys()]
         rows += [f"unlisted {name}" for name in seen.files.keys() - told.keys() - {*own, ALIEN, SIGNATURE, CARD_SIGNATURE}]
-        rows += [f"changed {name}" for name in told.keys() & seen.files.keys() if _other(seen.files[name], *told[name])]
+        rows += [f"changed {name}" for name in told.keys() & seen.files.keys() if seen.files[name].differs(told[name])]
         if rows:
             yield Finding(
                 id="listed", severity="error", where=seen.name, what=f"not as its manifest lists: {among(sorted(rows))}"
@@ -82,15 +78,11 @@ def as_listed(survey: Survey) -> Iterator[Finding]:
             yield Finding(id="unsigned", severity="warning", where=seen.name, what="no model.sig")
 
 
-def _other(remote: "Remote", size: int, sha256: str) -> bool:
-    return remote.size != size or (remote.sha256 is not None and remote.sha256 != sha256)
-
-
 def licences(survey: Survey) -> Iterator[Finding]:
     """The card of `main` states a licence, and there is a licence file."""
     if survey.main is None:
         return
-    header = front_matter(survey.text(survey.main, CARD) or "")
+    header = header_of(survey.text(survey.main, CARD) or "")
     stated = header.get("license")
     if not stated or str(stated).lower() == "unknown":
         yield Finding(id="licence", severity="error", where="main", what="the card states no licence")
@@ -98,16 +90,6 @@ def licences(survey: Survey) -> Iterator[Finding]:
         yield Finding(id="licence", severity="warning", where="main", what="the licence is `other`, and nothing says which")
     if not any(PurePosixPath(name).stem.upper() in {"LICENSE", "LICENCE", "COPYING"} for name in survey.main.files):
         yield Finding(id="licence-file", severity="note", where="main", what="no LICENSE file")
-
-
-def front_matter(card: str) -> dict[str, Any]:
-    """The YAML header of a card; empty where there is none that can be read."""
-    found = re.match(r"\A---\r?\n(.*?)\r?\n---\r?\n", card, re.DOTALL)
-    try:
-        header = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError:
-        header = {}
-    return header if isinstance(header, dict) else {}
 
 
 def secrets(survey: Survey) -> Iterator[Finding]:

@@ -123,7 +123,12 @@ def removed_left_out(bundle: Bundle) -> Iterator[str]:
 
 def front_matter(card: Path) -> dict[str, Any]:
     """The YAML header of a card; empty where there is none that can be read."""
-    found = re.match(r"\A---\n(.*?)\n---\n", card.read_text(encoding="utf-8"), re.DOTALL) if card.is_file() else None
+    return header_of(card.read_text(encoding="utf-8")) if card.is_file() else {}
+
+
+def header_of(card: str) -> dict[str, Any]:
+    """The same of a card's text."""
+    found = re.match(r"\A---\r?\n(.*?)\r?\n---\r?\n", card, re.DOTALL)
     try:
         header = yaml.safe_load(found[1]) if found else {}
     except yaml.YAMLError:
