@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipelines import clean, dedup, index, mix, raw, shards, tokenizer
+from pipelines import clean, dedup, index, mix, raw, scored, shards, tokenizer
 from pipelines.stage import Stage
 from tests.unit.data.conftest import sentences
 from tests.unit.data.index.kit import HERE, early, write_recipe
@@ -21,6 +22,8 @@ from yulan.data import tokenizer as codecs
 from yulan.data.benchmarks import Item
 from yulan.data.decontaminate import decontaminate
 from yulan.data.synthesize import synthesize
+from yulan.data.synthesize.engine import Answer, Request, Sampling
+from yulan.data.synthesize.ledger import Ledger
 from yulan.layout import Layout
 from yulan.params import params_for, write_params
 from yulan.profile import load_profile
@@ -53,8 +56,9 @@ class Teller:
 
     digest = digest.of_bytes(b"teller")
 
-    def complete(self, prompts: Sequence[str], seeds: Sequence[int], **_: object) -> list[str]:
-        return [f" It is told of number {seed} that much was said of it. " for seed in seeds]
+    def answers(self, requests: Sequence[Request], _: Sampling, done: Collection[int]) -> Iterator[tuple[int, Answer]]:
+        for i, request in enumerate(requests):
+            yield i, Answer(text=f" It is told of number {request.seed} that much was said of it. ", finish="stop")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,9 +98,10 @@ class Build:
         clean.work(self.stage("clean"))
         self.tell()
         dedup.work(self.stage("dedup"))
+        scored.work(self.stage("scored"))
         place = self.stage("decontaminated").place
         rules = self.book.recipe.data.decontaminate
-        decontaminate({"quiz": [QUESTION]}, rules, self.layout.stage("dedup").data, place.data)
+        decontaminate({"quiz": [QUESTION]}, rules, self.layout.stage("scored").data, place.data)
         self.seal("decontaminated")
         tokenizer.work(self.stage("tokenizer"))
         shards.work(self.stage("shards"))
@@ -108,15 +113,16 @@ class Build:
     def tell(self) -> None:
         place, book = self.stage("synthesize").place, self.book
         texts, prompts = self.layout.stage("sources").data, self.layout.recipe_folder / "prompts"
-        removed = book.removed.ids
-        synthesize(book.recipe.data.synthesize, book.sources.sources, texts, prompts, Teller(), place.data, removed)  # type: ignore[arg-type]
+        asked, ledger = book.recipe.data.synthesize, Ledger(self.root / "runs" / "nano" / "synthesize" / "told")
+        synthesize(asked, book.sources.sources, texts, prompts, Teller(), ledger, place.data, book.removed.ids)
+        os.close(ledger.lock)
         self.seal("synthesize")
 
     def bundle(self) -> None:
         folder = self.stage("bundle").place.data
         release = make_bundle(folder)
         files.remove(folder / "data")
-        data = {name: self.layout.stage(name).data for name in ("shards", "synthesize", "index")}
+        data = {name: self.layout.stage(name).data for name in ("shards", "scored", "synthesize", "index", "decontaminated")}
         inputs = Inputs(
             book=self.book,
             root=self.root,
@@ -145,6 +151,7 @@ def make_build(root: Path) -> Build:
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     family = recipe["data"]["synthesize"]["families"][FAMILY]
     recipe["data"]["synthesize"]["families"] = {FAMILY: family | {"rows": 40}}
+    recipe["data"]["score"] |= {"topics": {}, "quality": {}}
     recipe["release"]["text"] = ["en/wiki"]
     files.write_text(folder / "recipe.yaml", yaml.safe_dump(recipe, allow_unicode=True))
     sources = yaml.safe_load((folder / "sources.yaml").read_text(encoding="utf-8"))

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 ID, TWIN, CLOSE = (digest.of_text(text) for text in (TEXT, COPY, NEAR))
 DAY = "2026-11-25"
-STAGES = ("sources", "raw", "clean", "synthesize", "dedup", "decontaminated", "tokenizer", "shards", "index", "bundle")
+STAGES = ("sources", "raw", "clean", "synthesize", "dedup", "scored", "decontaminated", "tokenizer", "shards", "index", "bundle")
 DATA = repo(NAME, "data")
 
 

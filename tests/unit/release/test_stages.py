@@ -51,7 +51,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     root = tmp_path_factory.mktemp("judged") / "clone"
     inputs = make_inputs(root)
     layout, work = Layout(root=root, recipe="tiny"), root / "work"
-    for name in ("decontaminated", "shards", "tokenizer", "synthesize", "index", "figures"):
+    for name in ("scored", "decontaminated", "shards", "tokenizer", "synthesize", "index", "figures"):
         files.link_tree(work / ("text" if name == "decontaminated" else name), layout.stage(name).data)
         manifest.seal(layout.stage(name), layout, stage=name, inputs={}, keys={}, summary={})
     for name in ("mix", "train", "evaluate"):

@@ -95,4 +95,5 @@ def _next(made: "Plan") -> Iterator[str]:
         yield "  yulan publish                  a revision of the data without it"
         yield "  on the hub                     delete the objects above, in Settings > Storage; a revision keeps them otherwise"
     yield "  dvc gc --workspace             deletes the objects above from the cache; with --cloud from the remote"
+    yield "  yulan gc                       sweeps runs/, where stages keep finished pieces of text and a model's answers"
     yield "  rm -r .cache/spans             if spans were indexed; yulan data spans makes the index again"
