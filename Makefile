@@ -6,6 +6,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# A file of tests is one worker's, so that what is built for it is built once; two, since trainings start processes of their own.
+BOTH := -n 2 --dist loadfile
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^\./q' Makefile
@@ -18,13 +20,13 @@ repro: setup
 	@$(BIN)/python -m pipelines.rehearse
 
 test: setup
-	@$(PYTEST) -m "not large and not gpu and not slurm"
+	@$(PYTEST) $(BOTH) -m "not large and not gpu and not slurm"
 
 check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(PYTEST) -m "not slow and not large and not gpu and not slurm"
+	@$(PYTEST) $(BOTH) -m "not slow and not large and not gpu and not slurm"
 
 test-all: setup
 	@$(PYTEST) -m "not gpu and not slurm"
