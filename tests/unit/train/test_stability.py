@@ -43,7 +43,8 @@ def watchful(recipe: Recipe, told: Sequence[tuple[int, int]] = (), keep: int = 2
     phase = recipe.phase("phase-01")
     skip = tuple(Stretch(first=first, last=last) for first, last in told)
     phase = replace(phase, skip=skip, checkpoints=replace(phase.checkpoints, every=EVERY, keep=keep))
-    # So small a model on random ids has gradients of twenty times the usual; those that the tests spoil have 250 times, and their loss tells.
+    # So small a model on random ids has gradients of twenty times the usual; those that the tests spoil have 250 times,
+    # and their loss tells.
     watch = replace(recipe.watch, window=8, least=4, grad_norm=1000.0, patience=2, within=4, rollbacks=1, every=5)
     return replace(recipe, watch=watch, phases={**recipe.phases, "phase-01": phase})
 
