@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -62,8 +63,7 @@ def write_checkpoint(
                 list(tensor_bytes(shard, fragment, kind, group))
         return
     files.require_space(folder.parent, sum(DTYPES[each][1] for each in kinds.values()) * sum(p.size for p in parameters))
-    with files.new_folder(folder) as partial, ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as other:
-        pools = one, other
+    with files.new_folder(folder) as partial, _Threads() as threads:
         listed: list[File] = []
         rows: list[TensorRow] = []
         for kind, precision in kinds.items():
@@ -71,15 +71,16 @@ def write_checkpoint(
                 name = f"{index:05d}-of-{len(shards):05d}.safetensors"
                 scales: dict[str, torch.Tensor] = {}
                 parts = _encoded(tensor_bytes(shard, fragment, kind, group), kind, precision, scales)
-                file, found = _write_tensors(partial, name, kind, shard, parts, precision, pools)
+                file, found = _write_tensors(partial, name, kind, shard, parts, precision, threads)
                 listed.append(file)
                 rows += found
                 if scales:
                     small = [replace(p, shape=(blocks(p.size),)) for p in shard]
                     parts = ((p, memoryview(scales[p.name].numpy()).cast("B")) for p in small)
-                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", pools)
+                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", threads)
                     listed.append(file)
                     rows += found
+        threads.require_closed()
         table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
         for name, value in (state_files(state) | {TENSORS: table}).items():
             path = files.write_json(partial / name, value)
@@ -129,11 +130,32 @@ def _header(parameters: Sequence[Parameter], precision: Precision) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
+class _Threads(ExitStack):
+    """Those of one save: two that hash, each a sum, as a sum takes bytes in their order; one waits for the disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums = [self.enter_context(ThreadPoolExecutor(1)) for _ in range(2)]
+        self.disk = self.enter_context(ThreadPoolExecutor(1))
+        self.closing: list[Future[None]] = []
+
+    def close_file(self, file: ExitStack) -> None:
+        """Make a written file durable while the next one is written."""
+        self.closing.append(self.disk.submit(file.close))
+
+    def require_closed(self) -> None:
+        """Wait for the files so far.
+
+        Raises: ResourceError: one of them could not be written.
+        """
+        for each in self.closing:
+            each.result()
+
+
 class _Hashing:
     """A file that is hashed as it is written, by two other threads: each byte goes into two sums."""
 
     def __init__(self, file: IO[bytes], pools: Sequence[Executor]) -> None:
-        """`pools`: of one thread each, as a sum takes bytes in their order."""
         self.file, self.pools, self.sum, self.size = file, pools, digest.running(), 0
         self.waiting: deque[tuple[int, Future[None]]] = deque()
         """What is still being hashed: bytes written before it and with it, and the work."""
@@ -167,17 +189,17 @@ def _write_tensors(
     parameters: Sequence[Parameter],
     parts: Parts,
     precision: Precision,
-    pools: Sequence[Executor],
+    threads: _Threads,
 ) -> tuple[File, list[TensorRow]]:
     """Write one file of a set; returns it as the manifest lists it, and its tensors as tensors.json does."""
     sums = {p.name: digest.running() for p in parameters}
     path = folder / f"{kind}-{part}"
-    with files.open_new(path) as file:
-        out = _Hashing(file, pools)
+    with ExitStack() as stack:
+        out = _Hashing(stack.enter_context(files.open_new(path)), threads.sums)
         out.write(_header(parameters, precision))
         for parameter, data in parts:
             out.write(data, sums[parameter.name])
-    # Also while the disk was waited for.
+        threads.close_file(stack.pop_all())
     out.wait(out.size)
     rows = [
         TensorRow(
