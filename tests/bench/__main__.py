@@ -12,7 +12,7 @@ def main() -> None:
         loader.lines,
         checkpoints.lines,
         steps.lines,
-        lambda: steps.lines(2, 20),
+        lambda: steps.lines(2),
         lambda: reduction.lines(count=30),
     )
     for part in parts:
