@@ -30,7 +30,7 @@ SOURCE = "web"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=float, default=48, help="of pages; equal ones are left out")
+    parser.add_argument("--megabytes", type=float, default=60, help="of pages; equal ones are left out")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="1 MB, one round")
     asked, root = parser.parse_args(), find_root()
