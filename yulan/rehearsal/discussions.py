@@ -1,6 +1,7 @@
 """Pull requests: a ref that others may commit to, and one merge that moves main."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -85,6 +86,9 @@ def merge(repo: Repo, number: int) -> Discussion:
         if pull.start is None or pull.status not in {"draft", "open"}:
             raise Refused(400, f"Discussion {number} is not an open pull request")
         head = repo.resolve(pull.ref)
+        done = next((id for id, row in repo.history(repo.refs()[MAIN]) if head in row.parents[1:]), None)
+        if done is not None:  # A kill came between the merge and its note.
+            return save(repo, pull.with_event("status-change", {"status": "merged"}, status="merged", merge_commit=done))
         before, after = repo.commit(pull.start).tree, repo.commit(head).tree
         changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
         main = repo.commit(repo.refs()[MAIN]).tree
@@ -98,6 +102,13 @@ def merge(repo: Repo, number: int) -> Discussion:
 
         id = repo.add_commit(MAIN, change, title=f"{pull.title} (#{number})", message="", merged=head)
         return save(repo, pull.with_event("status-change", {"status": "merged"}, status="merged", merge_commit=id))
+
+
+def rewritten(repo: Repo, new: Mapping[str, str]) -> None:
+    """Follow commits that got other ids."""
+    for row in read(repo).values():
+        start, merged = (new.get(id, id) if id else None for id in (row.start, row.merge_commit))
+        save(repo, replace(row, start=start, merge_commit=merged))
 
 
 def shown(repo: Repo, row: Discussion) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Shelf:
     def one(self) -> dict[str, Any]:
         """The collection that the address names; a private one does not exist for strangers."""
         found = self.all.get(f"{self.call.args['ns']}/{self.call.args['name']}")
-        if found is None or (found["private"] and self.call.scope is None):
+        if found is None or (found["private"] and not self.call.member):
             raise missing("entry", "Collection not found")
         return found
 
@@ -47,7 +47,7 @@ def listed(call: Call) -> Response:
     with Shelf(call) as shelf:
         owner = call.query.get("owner")
         rows = [row for row in shelf.all.values() if owner in {None, row["owner"]["name"]}]
-        rows = [row for row in rows if call.scope is not None or not row["private"]]
+        rows = [row for row in rows if call.member or not row["private"]]
     # The client counts positions in a listing itself.
     return JSONResponse([{k: v for k, v in row.items() if k != "position"} for row in rows[: call.number("limit", 100)]])
 

@@ -3,7 +3,7 @@
 from starlette.responses import JSONResponse, Response
 
 from yulan.rehearsal.discussions import open_pull
-from yulan.rehearsal.operations import LINE, Tree, decoded, read_operations
+from yulan.rehearsal.operations import BODY, LINE, Tree, decoded, read_operations
 from yulan.rehearsal.repo import HEADS, TAGS
 from yulan.rehearsal.routes_repos import url
 from yulan.rehearsal.tree import LARGE, checked, ignores, tracks
@@ -33,7 +33,7 @@ def preupload(call: Call) -> Response:
 def commit(call: Call) -> Response:
     """Read the operations, store what came with them, then move the branch once."""
     repo = call.repo("write")
-    header, steps = read_operations(call.store, call.lines(LINE))
+    header, steps = read_operations(call.store, call.lines(LINE, BODY))
     title, message = str(header.get("summary") or "Upload files"), str(header.get("description") or "")
     pull = open_pull(repo, title, message, call.args["rev"]) if call.query.get("create_pr") == "1" else None
     ref = repo.branch(call.args["rev"]) if pull is None else pull.ref
