@@ -18,9 +18,7 @@ def hub() -> None:
 @click.option("--silence", default=60.0, type=click.FloatRange(min=0.1), help="Seconds until a slow client is dropped.")
 @click.option("--api-calls", type=click.IntRange(min=1), help="Most API calls of a token in five minutes, else 429.")
 @click.option("--downloads", type=click.IntRange(min=1), help="The same for files.")
-def serve(
-    root: Path, port: int, host: str, exposed: bool, silence: float, api_calls: int | None, downloads: int | None
-) -> None:
+def serve(root: Path, port: int, host: str, exposed: bool, silence: float, api_calls: int | None, downloads: int | None) -> None:
     """Serve until stopped. Clients use it with HF_ENDPOINT set to the printed address and HF_TOKEN to ROOT/token."""
     from yulan.rehearsal.limits import Limits
     from yulan.rehearsal.serve import serve as run

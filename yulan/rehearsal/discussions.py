@@ -1,7 +1,7 @@
 """Pull requests: a ref that others may commit to, and one merge that moves main."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -37,9 +37,13 @@ class Discussion:
 
 
 def read(repo: Repo) -> dict[int, Discussion]:
+    """By number. A pull request is one from the moment that its ref stands: a kill, or a refused commit, may come before."""
     path = repo.folder / FILE
-    rows = json.loads(path.read_bytes()) if path.exists() else []
-    return {row["number"]: Discussion(**{**row, "events": tuple(row["events"])}) for row in rows}
+    rows = (
+        [Discussion(**{**row, "events": tuple(row["events"])}) for row in json.loads(path.read_bytes())] if path.exists() else []
+    )
+    refs = repo.refs()
+    return {row.number: row for row in rows if row.start is None or row.ref in refs}
 
 
 def save(repo: Repo, discussion: Discussion) -> Discussion:
@@ -60,20 +64,24 @@ def comment(text: str) -> dict[str, Any]:
     return {"edited": False, "hidden": False, "latest": {"raw": text}}
 
 
-def open_discussion(repo: Repo, title: str, description: str, *, start: str | None) -> Discussion:
-    """Discussions and pull requests share one count. A pull request opens as a draft, with its ref at `start`."""
+def open_discussion(
+    repo: Repo, title: str, description: str, *, start: str | None, change: Callable[[str], object] | None = None
+) -> Discussion:
+    """Discussions and pull requests share one count. A pull request opens as a draft.
+
+    Its ref is set to `start`, or by `change`, a first commit to the ref of the name that it is given.
+    """
     with repo.lock:
         number = max(read(repo), default=0) + 1
         row = Discussion(
             number=number, title=title, created=now(), status="open" if start is None else "draft", events=(), start=start
         ).with_event("comment", comment(description))
-        if start is not None:
+        save(repo, row)
+        if change is not None:
+            change(row.ref)
+        elif start is not None:
             repo.add_pull(number, start)
-        return save(repo, row)
-
-
-def open_pull(repo: Repo, title: str, description: str, revision: str) -> Discussion:
-    return open_discussion(repo, title, description, start=repo.resolve(revision))
+        return row
 
 
 def merge(repo: Repo, number: int) -> Discussion:

@@ -47,6 +47,14 @@ class Repo:
         self._write_refs({MAIN: first})
         self.settings = {"private": private, "gated": False, "created": now()}
 
+    def create_from(self, other: "Repo", *, private: bool) -> None:
+        """Begin with another repo's branches, tags and history."""
+        self.create(private=private)
+        with other.lock:
+            for commit in other.commits():
+                self._write(commit)
+            self._write_refs({ref: id for ref, id in other.refs().items() if not ref.startswith(PULLS)})
+
     def delete(self) -> None:
         # In this order, so that a kill leaves a folder that counts as no repo.
         files.remove(self.folder / "repo.json")
@@ -124,21 +132,24 @@ class Repo:
         message: str,
         parent: str | None = None,
         merged: str | None = None,
+        start: str | None = None,
     ) -> str:
         """Put one commit on top of `ref`; `change` maps the head's tree to the new one.
 
-        `parent` is the head that the client saw, `merged` a second parent. Commits to one repo take turns.
+        `parent` is the head that the client saw, `merged` a second parent, `start` the head of a ref that is not there yet.
+        Commits to one repo take turns.
         Raises: Refused: 412 where the head is another one than `parent`.
         """
         with self.lock:
             refs = self.refs()
-            if ref not in refs:
+            head = refs.get(ref, start)
+            if head is None:
                 raise missing("revision", f"Invalid rev id: {ref}")
-            if parent is not None and refs[ref] != parent:
+            if parent is not None and head != parent:
                 raise Refused(412, "A commit has happened since. Please refresh and try again.")
-            tree = self._tracked(change(dict(self.commit(refs[ref]).tree)))
+            tree = self._tracked(change(dict(self.commit(head).tree)))
             fits(tree)
-            parents = (refs[ref],) if merged is None else (refs[ref], merged)
+            parents = (head,) if merged is None else (head, merged)
             new = self._write(Commit(**_signed(title, message), parents=parents, tree=tree))
             self._write_refs({**refs, ref: new})
             return new

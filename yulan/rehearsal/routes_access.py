@@ -20,14 +20,21 @@ def _set(repo: Repo, user: str, status: str) -> None:
         repo.settings = {**repo.settings, "access": {**repo.access, user: row}}
 
 
-def _gated(call: Call) -> tuple[Repo, str]:
-    """The repo, and who is meant. Raises: Refused: not gated, or nobody of this name."""
-    repo, user = call.repo("write"), str(call.json().get("user"))
+def _gated(call: Call) -> tuple[Repo, str, dict[str, Any]]:
+    """The repo, who is meant, and the body. Raises: Refused: not gated, or nobody of this name."""
+    repo, body = call.repo("write"), call.json()
     if not repo.settings["gated"]:
         raise Refused(400, "The repository is not gated")
-    if user not in {holder.user for holder in TOKENS.values()}:
+    asked = (body.get("user"), body.get("requestId"))
+    user = next((holder.user for holder in TOKENS.values() if holder.user == asked[0] or number(holder.user) == asked[1]), None)
+    if user is None:
         raise missing("entry", "User not found")
-    return repo, user
+    return repo, user, body
+
+
+def number(user: str) -> str:
+    """A request's id: there is one of each user and repo."""
+    return digest.of_bytes(user.encode())[:24]
 
 
 def ask(call: Call) -> Response:
@@ -42,7 +49,7 @@ def ask(call: Call) -> Response:
 
 def listed(call: Call) -> Response:
     rows: list[dict[str, Any]] = [
-        {"user": {"user": user, "fullname": user.title()}, "requestId": digest.of_bytes(user.encode())[:24], **row}
+        {"user": {"user": user, "fullname": user.title()}, "requestId": number(user), **row}
         for user, row in sorted(call.repo("write").access.items())
         if row["status"] == call.args["status"]
     ]
@@ -50,8 +57,7 @@ def listed(call: Call) -> Response:
 
 
 def handle(call: Call) -> Response:
-    body = call.json()
-    repo, user = _gated(call)
+    repo, user, body = _gated(call)
     status = field(body, "status", str)
     if status not in STATUSES:
         raise Refused(400, f"status is one of {STATUSES}")
@@ -64,7 +70,7 @@ def handle(call: Call) -> Response:
 
 
 def grant(call: Call) -> Response:
-    repo, user = _gated(call)
+    repo, user, _ = _gated(call)
     if repo.access.get(user, {}).get("status") == "accepted":
         raise Refused(400, "The user has access already")
     _set(repo, user, "accepted")

@@ -115,6 +115,25 @@ def add_item(call: Call) -> Response:
         return JSONResponse(shelf.save(row))
 
 
+def change_item(call: Call) -> Response:
+    """Another note, or another place in the order."""
+    call.need("write")
+    body = call.json()
+    with Shelf(call) as shelf:
+        row = shelf.one()
+        item = next((have for have in row["items"] if have["_id"] == call.args["item"]), None)
+        if item is None:
+            raise missing("entry", "Item not found")
+        if "note" in body:
+            item["note"] = {"text": str(body["note"])}
+        if isinstance(body.get("position"), int):
+            row["items"].remove(item)
+            row["items"].insert(max(0, body["position"]), item)
+            row["items"] = [{**have, "position": n} for n, have in enumerate(row["items"])]
+        shelf.save(row)
+    return Response(status_code=200)
+
+
 def delete_item(call: Call) -> Response:
     call.need("write")
     with Shelf(call) as shelf:

@@ -8,6 +8,7 @@ from yulan.rehearsal import discussions
 from yulan.rehearsal.commits import Entry
 from yulan.rehearsal.refused import Refused, missing
 from yulan.rehearsal.routes_read import PAGE, page
+from yulan.rehearsal.routes_repos import url
 from yulan.rehearsal.store import KINDS
 from yulan.rehearsal.wire import Call, field
 
@@ -25,6 +26,35 @@ def move(call: Call) -> Response:
     kind = str(body.get("type") or "model")
     call.store.move(kind, field(body, "fromRepo", str), field(body, "toRepo", str))
     return Response(status_code=200)
+
+
+def duplicate(call: Call) -> Response:
+    """A repo of another name with the same branches, tags and history; objects are shared."""
+    source, body = call.repo(content=True), call.json()
+    call.need("write")
+    target = call.store.repo(source.kind, field(body, "repository", str))
+    with target.lock:
+        if target.exists:
+            raise Refused(409, "A repository of this name exists")
+        target.create_from(source, private=body.get("visibility") == "private")
+    return JSONResponse({"url": url(call, target), "filesCopyPending": False})
+
+
+def storage(call: Call) -> Response:
+    """What each repo takes: every large file of every commit once."""
+    call.need("read")
+    rows: list[dict[str, Any]] = []
+    for kind in KINDS if call.member else ():
+        for repo in call.store.repos(kind):
+            sizes = {entry.sha256: entry.size for commit in repo.commits() for entry in commit.tree.values() if entry.lfs}
+            if call.args.get("ns") in {None, repo.id.partition("/")[0]}:
+                row = {"id": repo.id, "type": kind, "updatedAt": repo.commit(repo.resolve("main")).date}
+                visibility = "private" if repo.settings["private"] else "public"
+                rows.append({**row, "visibility": visibility, "storage": sum(sizes.values())})
+    total = sum(row["storage"] for row in rows)
+    rows = [{**row, "storagePercent": 100 * row["storage"] / total if total else 0.0} for row in rows]
+    shown, headers = page(call, rows, PAGE)
+    return JSONResponse(shown, headers=headers)
 
 
 def squash(call: Call) -> Response:

@@ -37,9 +37,7 @@ def _loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def serve(
-    root: Path, port: int, host: str = "127.0.0.1", *, exposed: bool = False, limits: Limits | None = None
-) -> None:
+def serve(root: Path, port: int, host: str = "127.0.0.1", *, exposed: bool = False, limits: Limits | None = None) -> None:
     """Serve the hub kept under `root`, until SIGTERM or SIGINT. Port 0 takes any free one.
 
     One line goes to stdout, once clients can connect: `listening on http://HOST:PORT`.

@@ -50,6 +50,8 @@ class Store:
         self.tokens = {_token(root / name): holder for name, holder in TOKENS.items()}
         self._repos: WeakValueDictionary[tuple[str, str], Repo] = WeakValueDictionary()
         self.lock = threading.Lock()
+        self.joining = threading.Lock()
+        """Held while parts become an object: two clients may send the same one."""
 
     def holder(self, token: str) -> Holder | None:
         """None for a token that this hub did not make."""
