@@ -104,6 +104,9 @@ def complete(call: Call) -> Response:
         if not objects.has(sha256, size):
             if not all(path.is_file() for path in paths):
                 raise Refused(400, "Not every part was uploaded")
-            objects.receive(blocks(), sha256, size)
+            try:
+                objects.receive(blocks(), sha256, size)
+            finally:
+                files.remove(folder)
         files.remove(folder)
     return JSONResponse({"oid": sha256, "size": size})

@@ -79,6 +79,7 @@ class Store:
                 raise Refused(409, "A repository of this name exists")
             files.remove(target.folder)
             files.write_json(self.root / MOVED, {**self._moved(), f"{kind}s/{old}": new})
+            files.make_folder(target.folder.parent)
             files.move(source.folder, target.folder)
 
     def _moved(self) -> dict[str, str]:
