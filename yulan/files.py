@@ -89,6 +89,16 @@ def make_folder(path: Path) -> Path:
     return path
 
 
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another name on the same disk, in place of what has it now."""
+    with _curable(target):
+        os.replace(source, target)
+        _done("rename", source, target)
+        sync_name(target)
+        if source.parent != target.parent:
+            sync_name(source)
+
+
 @contextmanager
 def open_new(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Write a file under a temporary name; it gets its own name, whole and durable, when the block ends well."""
@@ -106,9 +116,7 @@ def open_new(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 _done("write", temporary)
                 os.fsync(file.fileno())
                 _done("fsync", temporary)
-            os.replace(temporary, path)
-            _done("rename", temporary, path)
-            sync_name(path)
+            move(temporary, path)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -123,8 +131,10 @@ def write_behind(file: IO[bytes], start: int, length: int) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    """From /proc where there is one: `os.umask` tells only by setting, and threads that write at that moment would meet it."""
+    if (status := Path("/proc/self/status")).exists():
+        return int(status.read_text().partition("\nUmask:")[2].split(None, 1)[0], 8)
+    os.umask(mask := os.umask(0))
     return mask
 
 
@@ -177,9 +187,7 @@ def new_folder(path: Path, *, resume: bool = False) -> Iterator[Path]:
         for folder, _, _ in os.walk(partial, topdown=False):
             sync_folder(Path(folder))
         remove(path)
-        os.replace(partial, path)
-        _done("rename", partial, path)
-        sync_name(path)
+        move(partial, path)
 
 
 @contextmanager
@@ -197,9 +205,7 @@ def open_rest(path: Path) -> Iterator[IO[bytes]]:
             _done("write", partial)
             os.fsync(file.fileno())
             _done("fsync", partial)
-        os.replace(partial, path)
-        _done("rename", partial, path)
-        sync_name(path)
+        move(partial, path)
 
 
 def append(path: Path, rows: list[dict[str, Any]], *, durable: bool = False) -> None:
@@ -263,11 +269,8 @@ def require_space(folder: Path, size: int) -> None:
     there = next(p for p in (folder, *folder.resolve().parents) if p.exists())
     free = shutil.disk_usage(there).free
     if free < size:
-        raise ResourceError(
-            f"{size:,} bytes are needed and {free:,} are free",
-            where=folder,
-            cure="Free some space or choose a folder on another disk",
-        )
+        cure = "Free some space or choose a folder on another disk"
+        raise ResourceError(f"{size:,} bytes are needed and {free:,} are free", where=folder, cure=cure)
 
 
 def lock(path: Path, patience: float = 0.0) -> int:
@@ -282,11 +285,8 @@ def lock(path: Path, patience: float = 0.0) -> int:
     while not _locked(handle):
         if time.monotonic() >= deadline:
             os.close(handle)
-            raise StateError(
-                "another process works in this folder",
-                where=path.parent,
-                cure="Wait for it to end, then run the same command again",
-            )
+            cure = "Wait for it to end, then run the same command again"
+            raise StateError("another process works in this folder", where=path.parent, cure=cure)
         time.sleep(0.5)
     os.set_inheritable(handle, True)
     return handle

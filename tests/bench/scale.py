@@ -18,6 +18,7 @@ from yulan import digest
 from yulan.data import frames, tokenizer
 from yulan.data.benchmarks import Item
 from yulan.data.decontaminate import decontaminate
+from yulan.data.dedup import peak_bytes
 from yulan.data.dedup.minhash import find_copies
 from yulan.data.fit import best_fit
 from yulan.data.quick import quicken
@@ -103,11 +104,11 @@ def main() -> None:
     rate = moved / nodes / (hours / asked.cores * 3600) / 1e6
     print(f"network: {moved / 1e12:.1f} TB read and written, {rate:,.0f} MB/s a node of {asked.node} cores while it lasts")
     rules = load_recipe(root, "nano").recipe.data.dedup
-    # Signature, one band's keys and their order, and 0.1 pairs a band.
-    each = 4 * rules.bands * rules.rows + 4 * rules.rows + 8 + 1.6 * rules.bands
+    each = peak_bytes(round(asked.document), rules)
+    peak = documents["cleaned"] * each
     print(
-        f"memory of de-duplication, in one process: {documents['cleaned']:,.0f} documents x {each:.0f} bytes ="
-        f" {documents['cleaned'] * each / 1e12:.2f} TB, and their text, {cleaned / 1e12:.2f} TB"
+        f"memory of de-duplication at its peak, in one process: {documents['cleaned']:,.0f} documents x {each:,} bytes ="
+        f" {peak / 1e12:.1f} TB; 2 TB take {cleaned * 2e12 / peak / 1e12:.2f} TB of text at a time"
     )
     print(f"memory of a mix of 40 B tokens: {documents['last'] * 40e9 / asked.tokens * 60 / 1e9:.1f} GB")
 

@@ -14,8 +14,10 @@ from yulan.data.index.fate import rows_of
 from yulan.data.index.header import FORMS, HEADER, LEAVES
 from yulan.data.index.read import Index
 from yulan.data.readers import documents
-from yulan.data.shard import DOCUMENTS, INDEX, SPLITS, read_shards
+from yulan.data.shard import DAMAGE, DOCUMENTS, INDEX, SPLITS, read_shards
 from yulan.data.sources import located
+from yulan.data.tables import holding
+from yulan.errors import DataError
 from yulan.recipe.sources import Source
 from yulan.schema import load_yaml
 
@@ -59,18 +61,14 @@ def _all(folder: Path, ids: Collection[str]) -> Iterator[Holding]:
 
 
 def _has(path: Path, ids: Collection[str]) -> bool:
-    """Whether a table has a row of a document, or one made from it; only row groups that may hold it are read."""
-    file = pq.ParquetFile(path)
-    for key in ("id", "seed_document"):
-        column = file.schema_arrow.get_field_index(key)
-        for number in range(file.num_row_groups) if column >= 0 else ():
-            bounds = file.metadata.row_group(number).column(column).statistics
-            known = bounds is not None and bounds.has_min_max
-            if known and not any(bounds.min <= each <= bounds.max for each in ids):
-                continue
-            if set(file.read_row_group(number, columns=[key])[key].to_pylist()) & set(ids):
-                return True
-    return False
+    """Whether a table has a row of a document, or one made from it."""
+    try:
+        with pq.ParquetFile(path) as file:
+            keys = {"id", "seed_document"} & set(file.schema_arrow.names)
+            return any(True for key in keys for _ in holding(file, key, ids, ordered=False))
+    except DAMAGE as error:
+        what = f"not a whole Parquet file ({error.__class__.__name__})"
+        raise DataError(what, where=path, cure="Build the stage again") from None
 
 
 def _indexed(folder: Path, place: Path, ids: Collection[str]) -> Iterator[Holding]:

@@ -14,15 +14,19 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from yulan.errors import ResourceError
 from yulan.rehearsal import (
+    routes_access,
     routes_collections,
     routes_discussions,
     routes_files,
     routes_lfs,
+    routes_manage,
     routes_read,
     routes_repos,
     routes_write,
     routes_xet,
 )
+from yulan.rehearsal.body import Body
+from yulan.rehearsal.limits import Limits, Quota
 from yulan.rehearsal.refused import Refused
 from yulan.rehearsal.store import Store
 from yulan.rehearsal.wire import Call
@@ -30,7 +34,7 @@ from yulan.rehearsal.wire import Call
 log = logging.getLogger("yulan.rehearsal")
 Handler = Callable[[Call], Response]
 THREADS = 200
-"""Requests in work at once: a slow client holds one of them and no more."""
+"""Requests in work at once. A client that is slow from the start holds none of them, one in a large body holds one."""
 
 API = "/api/{kind}/{ns}/{name}"
 GIT = "/{ns}/{name}"
@@ -62,13 +66,29 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", API + "/discussions/{number}", routes_discussions.one),
     ("POST", API + "/discussions/{number}/merge", routes_discussions.merge),
     ("POST", API + "/discussions/{number}/status", routes_discussions.status),
+    ("POST", API + "/discussions/{number}/title", routes_discussions.title),
     ("POST", API + "/discussions/{number}/comment", routes_discussions.comment),
+    ("POST", API + "/discussions/{number}/comment/{item}/edit", routes_discussions.edit),
+    ("POST", API + "/discussions/{number}/comment/{item}/hide", routes_discussions.hide),
+    ("POST", "/api/repos/move", routes_manage.move),
+    ("POST", API + "/duplicate", routes_manage.duplicate),
+    ("GET", "/api(?:/organizations/{ns})?/settings/repositories", routes_manage.storage),
+    ("GET", API + "/auth-check(?P<write>/write)?", routes_manage.auth_check),
+    ("POST", API + "/super-squash/{rev}", routes_manage.squash),
+    ("GET", API + "/lfs-files", routes_manage.lfs_files),
+    ("POST", API + "/lfs-files/batch", routes_manage.delete_lfs),
+    ("POST", API + "/lfs-files/duplicate", routes_manage.duplicate_lfs),
+    ("POST", "{prefix}" + GIT + "/ask-access", routes_access.ask),
+    ("GET", API + "/user-access-request/(?P<status>pending|accepted|rejected)", routes_access.listed),
+    ("POST", API + "/user-access-request/handle", routes_access.handle),
+    ("POST", API + "/user-access-request/grant", routes_access.grant),
     ("GET", "/api/collections", routes_collections.listed),
     ("POST", "/api/collections", routes_collections.create),
     ("GET", COLLECTION, routes_collections.one),
     ("PATCH", COLLECTION, routes_collections.change),
     ("DELETE", COLLECTION, routes_collections.delete),
     ("POST", COLLECTION + "/items", routes_collections.add_item),
+    ("PATCH", COLLECTION + "/items/{item}", routes_collections.change_item),
     ("DELETE", COLLECTION + "/items/{item}", routes_collections.delete_item),
     ("POST", "{prefix}" + GIT + r"\.git/info/lfs/objects/batch", routes_lfs.batch),
     ("PUT", "/lfs/put/{signed}", routes_lfs.put),
@@ -80,6 +100,9 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/v1/reconstructions/{hash}", routes_xet.reconstruction),
     ("GET", "/xet/xorb/{hash}/{expires}/{signature}", routes_xet.get_xorb),
     ("GET", "{prefix}" + GIT + "/resolve/" + REV + "/{path*}", routes_files.resolve),
+    ("GET", "/api/{kind}/{ns}(?:/(?:revision|tree|commits)/.+)?", routes_manage.nameless),
+    ("POST", "/api/{kind}/{ns}/(?:paths-info|preupload|commit|branch|tag)/.+", routes_manage.nameless),
+    ("GET", "{prefix}/{ns}/resolve/.+", routes_manage.nameless),
 )
 PARTS = {
     "{kind}": "(?P<kind>models|datasets)",
@@ -123,15 +146,22 @@ def answer(refused: Refused) -> Response:
     return JSONResponse({"error": refused.message}, refused.status, headers=headers)
 
 
-def make_app(store: Store) -> ASGIApp:
+def make_app(store: Store, limits: Limits) -> ASGIApp:
+    quota = Quota(limits)
+
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
         request = Request(scope, receive)
+        told: dict[str, str] = {}
         try:
-            handler, args = find(request.method, scope["raw_path"].decode("ascii"))
-            call = Call(request=request, store=store, args=args)
+            path = scope["raw_path"].decode("ascii")
+            told = quota.count(path, request.headers.get("authorization") or (request.client.host if request.client else ""))
+            handler, args = find(request.method, path)
+            body = Body(request, limits.silence)
+            await body.begin()
+            call = Call(request=request, store=store, incoming=body, args=args)
             response = await run_in_threadpool(handler, call)
         except Refused as refused:
             response = answer(refused)
@@ -145,6 +175,7 @@ def make_app(store: Store) -> ASGIApp:
         except Exception:
             log.exception("a %s request failed", request.method)
             response = answer(Refused(500, "Internal Error"))
+        response.headers.update(told)
         await response(scope, receive, send)
 
     return app

@@ -1,6 +1,7 @@
 """Pull requests: a ref that others may commit to, and one merge that moves main."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,9 +37,13 @@ class Discussion:
 
 
 def read(repo: Repo) -> dict[int, Discussion]:
+    """By number. A pull request is one from the moment that its ref stands: a kill, or a refused commit, may come before."""
     path = repo.folder / FILE
-    rows = json.loads(path.read_bytes()) if path.exists() else []
-    return {row["number"]: Discussion(**{**row, "events": tuple(row["events"])}) for row in rows}
+    rows = (
+        [Discussion(**{**row, "events": tuple(row["events"])}) for row in json.loads(path.read_bytes())] if path.exists() else []
+    )
+    refs = repo.refs()
+    return {row.number: row for row in rows if row.start is None or row.ref in refs}
 
 
 def save(repo: Repo, discussion: Discussion) -> Discussion:
@@ -59,20 +64,24 @@ def comment(text: str) -> dict[str, Any]:
     return {"edited": False, "hidden": False, "latest": {"raw": text}}
 
 
-def open_discussion(repo: Repo, title: str, description: str, *, start: str | None) -> Discussion:
-    """Discussions and pull requests share one count. A pull request opens as a draft, with its ref at `start`."""
+def open_discussion(
+    repo: Repo, title: str, description: str, *, start: str | None, change: Callable[[str], object] | None = None
+) -> Discussion:
+    """Discussions and pull requests share one count. A pull request opens as a draft.
+
+    Its ref is set to `start`, or by `change`, a first commit to the ref of the name that it is given.
+    """
     with repo.lock:
         number = max(read(repo), default=0) + 1
         row = Discussion(
             number=number, title=title, created=now(), status="open" if start is None else "draft", events=(), start=start
         ).with_event("comment", comment(description))
-        if start is not None:
+        save(repo, row)
+        if change is not None:
+            change(row.ref)
+        elif start is not None:
             repo.add_pull(number, start)
-        return save(repo, row)
-
-
-def open_pull(repo: Repo, title: str, description: str, revision: str) -> Discussion:
-    return open_discussion(repo, title, description, start=repo.resolve(revision))
+        return row
 
 
 def merge(repo: Repo, number: int) -> Discussion:
@@ -85,6 +94,9 @@ def merge(repo: Repo, number: int) -> Discussion:
         if pull.start is None or pull.status not in {"draft", "open"}:
             raise Refused(400, f"Discussion {number} is not an open pull request")
         head = repo.resolve(pull.ref)
+        done = next((id for id, row in repo.history(repo.refs()[MAIN]) if head in row.parents[1:]), None)
+        if done is not None:  # A kill came between the merge and its note.
+            return save(repo, pull.with_event("status-change", {"status": "merged"}, status="merged", merge_commit=done))
         before, after = repo.commit(pull.start).tree, repo.commit(head).tree
         changed = {path for path in {*before, *after} if before.get(path) != after.get(path)}
         main = repo.commit(repo.refs()[MAIN]).tree
@@ -98,6 +110,13 @@ def merge(repo: Repo, number: int) -> Discussion:
 
         id = repo.add_commit(MAIN, change, title=f"{pull.title} (#{number})", message="", merged=head)
         return save(repo, pull.with_event("status-change", {"status": "merged"}, status="merged", merge_commit=id))
+
+
+def rewritten(repo: Repo, new: Mapping[str, str]) -> None:
+    """Follow commits that got other ids."""
+    for row in read(repo).values():
+        start, merged = (new.get(id, id) if id else None for id in (row.start, row.merge_commit))
+        save(repo, replace(row, start=start, merge_commit=merged))
 
 
 def shown(repo: Repo, row: Discussion) -> dict[str, Any]:

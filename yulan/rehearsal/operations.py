@@ -15,6 +15,10 @@ from yulan.rehearsal.wire import field
 
 LINE = 2 * LARGE
 """Most bytes of one line: a small file in base64, and room to spare."""
+BODY = 1 << 30
+"""Most bytes of a commit request, as on the hub."""
+OPERATIONS = 25_000
+"""Most operations of one commit, as on the hub."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 Tree = dict[str, Entry]
 Step = Callable[[Tree], Tree]
@@ -34,6 +38,8 @@ def read_operations(store: Store, lines: Iterator[bytearray]) -> tuple[dict[str,
         key, value = field(row, "key", str), field(row, "value", dict)
         if key == "header":
             header = value
+        elif len(steps) == OPERATIONS:
+            raise Refused(413, f"A commit has at most {OPERATIONS} operations")
         else:
             steps.append(_operation(store, key, value))
     return header, steps

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from yulan.errors import HubError
+from yulan.rehearsal.limits import Limits
+from yulan.rehearsal.store import TOKENS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,22 +19,25 @@ class Hub:
     """May read and write."""
     read_token: str
     pid: int
+    stranger_token: str | None = None
+    """Of another user, who may read what is public."""
 
 
 @contextmanager
-def running_hub(root: Path, port: int = 0) -> Iterator[Hub]:
-    """Start a hub on loopback, wait until it listens, stop it by its process id.
+def running_hub(root: Path, port: int = 0, limits: Limits | None = None) -> Iterator[Hub]:
+    """Start a hub on loopback, wait until it listens, stop it by its process id. Its log is this process's stderr.
 
     Raises: HubError: it did not start.
     """
     command = [sys.executable, "-m", "yulan.rehearsal", str(root), "--port", str(port)]
+    command += [f"--{name}={value}" for name, value in asdict(limits or Limits()).items() if value is not None]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not line.startswith("listening on "):
             raise HubError("the rehearsal hub did not start", where=root, cure="Start it by hand to see why: yulan hub serve")
-        tokens = ((root / name).read_text().strip() for name in ("token", "token-read"))
-        yield Hub(url=line.split()[-1], token=next(tokens), read_token=next(tokens), pid=process.pid)
+        token, read, stranger = ((root / name).read_text().strip() for name in TOKENS)
+        yield Hub(url=line.split()[-1], token=token, read_token=read, stranger_token=stranger, pid=process.pid)
     finally:
         process.terminate()
         try:

@@ -3,7 +3,8 @@
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,20 +40,29 @@ class Repo:
         return (self.folder / "repo.json").is_file()
 
     def create(self, *, private: bool) -> None:
-        """The settings are written last: a repo that a kill left half made does not exist."""
+        """The settings are written last: a repo that a kill left half made, or half deleted, does not exist."""
+        files.remove(self.folder)
         self.objects.put(GITATTRIBUTES)
         first = self._write(Commit(**_signed("initial commit"), parents=(), tree={".gitattributes": small(GITATTRIBUTES)}))
         self._write_refs({MAIN: first})
         self.settings = {"private": private, "gated": False, "created": now()}
 
+    def create_from(self, other: "Repo", *, private: bool) -> None:
+        """Begin with another repo's branches, tags and history."""
+        self.create(private=private)
+        with other.lock:
+            for commit in other.commits():
+                self._write(commit)
+            self._write_refs({ref: id for ref, id in other.refs().items() if not ref.startswith(PULLS)})
+
     def delete(self) -> None:
+        # In this order, so that a kill leaves a folder that counts as no repo.
         files.remove(self.folder / "repo.json")
         files.remove(self.folder)
 
     @property
     def settings(self) -> dict[str, Any]:
-        settings: dict[str, Any] = json.loads((self.folder / "repo.json").read_bytes())
-        return settings
+        return self._read("repo.json")
 
     @settings.setter
     def settings(self, value: dict[str, Any]) -> None:
@@ -60,8 +70,20 @@ class Repo:
 
     def refs(self) -> dict[str, str]:
         """Full name -> commit id."""
-        refs: dict[str, str] = json.loads((self.folder / "refs.json").read_bytes())
-        return refs
+        return self._read("refs.json")
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """Raises: Refused: the repo was deleted meanwhile."""
+        try:
+            value: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+        except FileNotFoundError:
+            raise missing("repo", "Repository not found") from None
+        return value
+
+    @property
+    def access(self) -> dict[str, dict[str, str]]:
+        """User -> `status` and `timestamp` of a request for a gated repo."""
+        return self.settings.get("access", {})
 
     def _write_refs(self, refs: Mapping[str, str]) -> None:
         files.write_json(self.folder / "refs.json", dict(refs))
@@ -110,21 +132,24 @@ class Repo:
         message: str,
         parent: str | None = None,
         merged: str | None = None,
+        start: str | None = None,
     ) -> str:
         """Put one commit on top of `ref`; `change` maps the head's tree to the new one.
 
-        `parent` is the head that the client saw, `merged` a second parent. Commits to one repo take turns.
+        `parent` is the head that the client saw, `merged` a second parent, `start` the head of a ref that is not there yet.
+        Commits to one repo take turns.
         Raises: Refused: 412 where the head is another one than `parent`.
         """
         with self.lock:
             refs = self.refs()
-            if ref not in refs:
+            head = refs.get(ref, start)
+            if head is None:
                 raise missing("revision", f"Invalid rev id: {ref}")
-            if parent is not None and refs[ref] != parent:
+            if parent is not None and head != parent:
                 raise Refused(412, "A commit has happened since. Please refresh and try again.")
-            tree = self._tracked(change(dict(self.commit(refs[ref]).tree)))
+            tree = self._tracked(change(dict(self.commit(head).tree)))
             fits(tree)
-            parents = (refs[ref],) if merged is None else (refs[ref], merged)
+            parents = (head,) if merged is None else (head, merged)
             new = self._write(Commit(**_signed(title, message), parents=parents, tree=tree))
             self._write_refs({**refs, ref: new})
             return new
@@ -164,6 +189,42 @@ class Repo:
             ref = f"{PULLS}{number}"
             self._write_refs({**self.refs(), ref: start})
             return ref
+
+    def squash(self, branch: str, message: str) -> str:
+        """Make the branch's tree its only commit."""
+        with self.lock:
+            ref, refs = self.branch(branch), self.refs()
+            new = self._write(Commit(**_signed(message), parents=(), tree=self.commit(refs[ref]).tree))
+            self._write_refs({**refs, ref: new})
+            return new
+
+    def rewrite(self, change: Callable[[dict[str, Entry]], dict[str, Entry]]) -> dict[str, str]:
+        """Give every commit of every ref the tree that `change` makes of its own. Returns: old id -> new id.
+
+        The old commits stay on the disk until `drop`.
+        """
+        with self.lock:
+            refs, new = self.refs(), dict[str, str]()
+            open_ids = list(refs.values())
+            while open_ids:
+                id = open_ids[-1]
+                commit = self.commit(id)
+                if before := [parent for parent in commit.parents if parent not in new]:
+                    open_ids += before
+                    continue
+                open_ids.pop()
+                parents = tuple(new[parent] for parent in commit.parents)
+                new[id] = self._write(replace(commit, parents=parents, tree=change(commit.tree)))
+            self._write_refs({ref: new[id] for ref, id in refs.items()})
+            return new
+
+    def drop(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            files.remove(self.folder / "commits" / f"{id}.json")
+
+    def commits(self) -> Iterator[Commit]:
+        """Every commit on the disk, also those that no ref leads to."""
+        return (self.commit(path.stem) for path in sorted((self.folder / "commits").glob("*.json")))
 
     def remove_ref(self, ref: str) -> None:
         with self.lock:

@@ -33,7 +33,7 @@ class Shelf:
     def one(self) -> dict[str, Any]:
         """The collection that the address names; a private one does not exist for strangers."""
         found = self.all.get(f"{self.call.args['ns']}/{self.call.args['name']}")
-        if found is None or (found["private"] and self.call.scope is None):
+        if found is None or (found["private"] and not self.call.member):
             raise missing("entry", "Collection not found")
         return found
 
@@ -47,7 +47,7 @@ def listed(call: Call) -> Response:
     with Shelf(call) as shelf:
         owner = call.query.get("owner")
         rows = [row for row in shelf.all.values() if owner in {None, row["owner"]["name"]}]
-        rows = [row for row in rows if call.scope is not None or not row["private"]]
+        rows = [row for row in rows if call.member or not row["private"]]
     # The client counts positions in a listing itself.
     return JSONResponse([{k: v for k, v in row.items() if k != "position"} for row in rows[: call.number("limit", 100)]])
 
@@ -113,6 +113,25 @@ def add_item(call: Call) -> Response:
         note = {"note": {"text": str(body["note"])}} if body.get("note") else {}
         row["items"].append({"_id": secrets.token_hex(12), "id": id, "type": kind, "position": len(row["items"]), **note})
         return JSONResponse(shelf.save(row))
+
+
+def change_item(call: Call) -> Response:
+    """Another note, or another place in the order."""
+    call.need("write")
+    body = call.json()
+    with Shelf(call) as shelf:
+        row = shelf.one()
+        item = next((have for have in row["items"] if have["_id"] == call.args["item"]), None)
+        if item is None:
+            raise missing("entry", "Item not found")
+        if "note" in body:
+            item["note"] = {"text": str(body["note"])}
+        if isinstance(body.get("position"), int):
+            row["items"].remove(item)
+            row["items"].insert(max(0, body["position"]), item)
+            row["items"] = [{**have, "position": n} for n, have in enumerate(row["items"])]
+        shelf.save(row)
+    return Response(status_code=200)
 
 
 def delete_item(call: Call) -> Response:

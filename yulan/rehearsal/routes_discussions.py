@@ -1,9 +1,12 @@
 """Discussions and pull requests over HTTP."""
 
+from dataclasses import replace
+from typing import Any
+
 from starlette.responses import JSONResponse, Response
 
 from yulan.rehearsal import discussions
-from yulan.rehearsal.refused import Refused
+from yulan.rehearsal.refused import Refused, missing
 from yulan.rehearsal.wire import Call, field
 
 PAGE = 50
@@ -48,6 +51,33 @@ def status(call: Call) -> Response:
         row = discussions.save(repo, row.with_event("status-change", {"status": new}, status=new))
         # Like the hub, closing a pull request keeps its ref, so it can be opened again.
     return JSONResponse({"newStatus": row.events[-1]})
+
+
+def title(call: Call) -> Response:
+    repo, new = call.repo("write"), field(call.json(), "title", str)
+    with repo.lock:
+        row = discussions.find(repo, int(call.args["number"]))
+        row = discussions.save(repo, row.with_event("title-change", {"from": row.title, "to": new}, title=new))
+    return JSONResponse({"newTitle": row.events[-1]})
+
+
+def edit(call: Call) -> Response:
+    return _changed(call, {"edited": True, "hidden": False, "latest": {"raw": field(call.json(), "content", str)}})
+
+
+def hide(call: Call) -> Response:
+    return _changed(call, {"edited": False, "hidden": True, "latest": {"raw": "This comment has been hidden"}})
+
+
+def _changed(call: Call, data: dict[str, Any]) -> Response:
+    repo = call.repo("write")
+    with repo.lock:
+        row = discussions.find(repo, int(call.args["number"]))
+        old = next((e for e in row.events if (e["id"], e["type"]) == (call.args["item"], "comment")), None)
+        if old is None:
+            raise missing("entry", "Comment not found")
+        discussions.save(repo, replace(row, events=tuple({**e, "data": data} if e is old else e for e in row.events)))
+    return JSONResponse({"updatedComment": {**old, "data": data}})
 
 
 def comment(call: Call) -> Response:

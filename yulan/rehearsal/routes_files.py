@@ -18,7 +18,8 @@ def resolve(call: Call) -> Response:
     id = repo.resolve(call.args["rev"])
     path = call.args["path"]
     entry = repo.commit(id).tree.get(path)
-    if entry is None:
+    # A large file may have been deleted for good under a history that was not rewritten.
+    if entry is None or not repo.objects.has(entry.sha256):
         raise missing("entry", "Entry not found", X_Repo_Commit=id)
     name = path.rpartition("/")[2]
     headers = {

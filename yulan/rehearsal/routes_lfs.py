@@ -91,21 +91,22 @@ def put_part(call: Call) -> Response:
 def complete(call: Call) -> Response:
     """Join the parts; the whole is checked like any other object."""
     sha256, size, _ = _claimed(call, "complete")
-    objects = call.store.objects
-    if not objects.has(sha256, size):
-        folder = call.store.root / "uploads" / sha256
-        paths = [folder / str(n) for n in range(1, parts(size) + 1)]
-        if not all(path.is_file() for path in paths):
-            raise Refused(400, "Not every part was uploaded")
+    objects, folder = call.store.objects, call.store.root / "uploads" / sha256
+    paths = [folder / str(n) for n in range(1, parts(size) + 1)]
 
-        def blocks() -> Iterator[bytes]:
-            for path in paths:
-                with path.open("rb") as file:
-                    while block := file.read(BLOCK):
-                        yield block
+    def blocks() -> Iterator[bytes]:
+        for path in paths:
+            with path.open("rb") as file:
+                while block := file.read(BLOCK):
+                    yield block
 
-        try:
-            objects.receive(blocks(), sha256, size)
-        finally:
-            files.remove(folder)
+    with call.store.joining:
+        if not objects.has(sha256, size):
+            if not all(path.is_file() for path in paths):
+                raise Refused(400, "Not every part was uploaded")
+            try:
+                objects.receive(blocks(), sha256, size)
+            finally:
+                files.remove(folder)
+        files.remove(folder)
     return JSONResponse({"oid": sha256, "size": size})

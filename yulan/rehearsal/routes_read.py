@@ -32,7 +32,10 @@ def lfs(entry: Entry) -> dict[str, Any]:
 
 def info(call: Call) -> Response:
     repo, id, commit = found(call)
-    return JSONResponse({**summary(repo, id, commit), "siblings": siblings(commit, blobs="blobs" in call.query)})
+    row = {**summary(repo, id, commit), "siblings": siblings(commit, blobs=truth(call.query.get("blobs")))}
+    if wanted := call.request.query_params.getlist("expand"):
+        row = {name: row[name] for name in ("_id", "id", *wanted) if name in row}
+    return JSONResponse(row)
 
 
 def siblings(commit: Commit, *, blobs: bool) -> list[dict[str, Any]]:
@@ -75,14 +78,18 @@ def summary(repo: Repo, id: str, commit: Commit) -> dict[str, Any]:
 
 
 def listed(call: Call) -> Response:
-    """Repositories, those of one author or with a word in their name."""
+    """Repositories, those of one author, with a word in their name, or with all of some tags."""
     author, word, rows = call.query.get("author"), call.query.get("search", "").lower(), []
+    tags = set(call.request.query_params.getlist("filter"))
     for repo in call.store.repos(call.args["kind"].rstrip("s")):
-        visible = call.scope is not None or not repo.settings["private"]
+        visible = call.member or not repo.settings["private"]
         if visible and author in {None, repo.id.partition("/")[0]} and word in repo.id.lower():
             id = repo.resolve("main")
-            rows.append(summary(repo, id, repo.commit(id)))
-    return JSONResponse(rows[: call.number("limit", PAGE)])
+            row = summary(repo, id, repo.commit(id))
+            if tags <= set(row["tags"]):
+                rows.append(row)
+    shown, headers = page(call, rows, PAGE)
+    return JSONResponse(shown, headers=headers)
 
 
 def described(call: Call, repo: Repo, id: str, rows: Mapping[str, Entry | Folder], *, expand: bool) -> list[dict[str, Any]]:

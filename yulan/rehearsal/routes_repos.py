@@ -5,6 +5,7 @@ from typing import Any
 import yaml
 from starlette.responses import JSONResponse, Response
 
+from yulan import digest
 from yulan.rehearsal.refused import Refused, missing
 from yulan.rehearsal.repo import AUTHOR, Repo
 from yulan.rehearsal.wire import Call
@@ -13,10 +14,11 @@ GATED = (False, "auto", "manual")
 
 
 def whoami(call: Call) -> Response:
-    call.need("read")
-    access = {"displayName": "rehearsal", "role": call.scope, "createdAt": "1970-01-01T00:00:00.000Z"}
-    user = {"type": "user", "id": "0" * 24, "name": AUTHOR, "fullname": "Rehearsal", "isPro": False, "canPay": False, "orgs": []}
-    return JSONResponse({**user, "auth": {"type": "access_token", "accessToken": access}})
+    held = call.need("read")
+    access = {"displayName": "rehearsal", "role": held.scope, "createdAt": "1970-01-01T00:00:00.000Z"}
+    user = {"type": "user", "id": digest.of_bytes(held.user.encode())[:24], "name": held.user, "fullname": held.user.title()}
+    rest = {"isPro": False, "canPay": False, "orgs": []}
+    return JSONResponse({**user, **rest, "auth": {"type": "access_token", "accessToken": access}})
 
 
 def url(call: Call, repo: Repo) -> str:

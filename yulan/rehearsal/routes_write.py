@@ -1,9 +1,11 @@
 """Changing a repository: which files are large, one commit, branches and tags."""
 
+from functools import partial
+
 from starlette.responses import JSONResponse, Response
 
-from yulan.rehearsal.discussions import open_pull
-from yulan.rehearsal.operations import LINE, Tree, decoded, read_operations
+from yulan.rehearsal.discussions import open_discussion
+from yulan.rehearsal.operations import BODY, LINE, Tree, decoded, read_operations
 from yulan.rehearsal.repo import HEADS, TAGS
 from yulan.rehearsal.routes_repos import url
 from yulan.rehearsal.tree import LARGE, checked, ignores, tracks
@@ -33,19 +35,26 @@ def preupload(call: Call) -> Response:
 def commit(call: Call) -> Response:
     """Read the operations, store what came with them, then move the branch once."""
     repo = call.repo("write")
-    header, steps = read_operations(call.store, call.lines(LINE))
+    header, steps = read_operations(call.store, call.lines(LINE, BODY))
     title, message = str(header.get("summary") or "Upload files"), str(header.get("description") or "")
-    pull = open_pull(repo, title, message, call.args["rev"]) if call.query.get("create_pr") == "1" else None
-    ref = repo.branch(call.args["rev"]) if pull is None else pull.ref
+    parent = header.get("parentCommit")
 
     def change(tree: Tree) -> Tree:
         for step in steps:
             tree = step(tree)
         return tree
 
-    id = repo.add_commit(ref, change, title=title, message=message, parent=header.get("parentCommit"))
+    more = {}
+    if call.query.get("create_pr") == "1":
+        start = repo.resolve(call.args["rev"])
+        add = partial(repo.add_commit, change=change, title=title, message=message, parent=parent, start=start)
+        pull = open_discussion(repo, title, message, start=start, change=add)
+        id = repo.resolve(pull.ref)
+        more = {"pullRequestUrl": f"{url(call, repo)}/discussions/{pull.number}"}
+    else:
+        id = repo.add_commit(repo.branch(call.args["rev"]), change, title=title, message=message, parent=parent)
     answer = {"success": True, "commitOid": id, "commitUrl": f"{url(call, repo)}/commit/{id}", "hookOutput": ""}
-    return JSONResponse(answer | ({"pullRequestUrl": f"{url(call, repo)}/discussions/{pull.number}"} if pull else {}))
+    return JSONResponse(answer | more)
 
 
 def create_branch(call: Call) -> Response:

@@ -5,30 +5,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-import anyio.from_thread
 from starlette.requests import Request
 
+from yulan.rehearsal.body import Body
 from yulan.rehearsal.refused import Refused, missing
-from yulan.rehearsal.repo import Repo
-from yulan.rehearsal.store import Store
+from yulan.rehearsal.repo import AUTHOR, Repo
+from yulan.rehearsal.store import Holder, Store
 
 BODY = 16 << 20
 """Most bytes of a JSON or form body."""
-PATIENCE = 60.0
-"""Seconds a client may stay silent in the middle of a body."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
     request: Request
     store: Store
+    incoming: Body
     args: dict[str, str]
     """Named parts of the address, percent-decoded after it was split."""
 
     @property
-    def scope(self) -> str | None:
-        """`write`, `read`, or None without a token.
+    def holder(self) -> Holder | None:
+        """None without a token.
 
         Raises: Refused: a token that this hub did not make.
         """
@@ -36,11 +34,16 @@ class Call:
         if sent is None:
             return None
         kind, _, token = sent.partition(" ")
-        scope = self.store.scope(token.strip()) if kind.lower() == "bearer" else None
-        if scope is None:
+        holder = self.store.holder(token.strip()) if kind.lower() == "bearer" else None
+        if holder is None:
             # Clients tell a wrong token from a missing repo by exactly this sentence.
             raise Refused(401, "Invalid credentials in Authorization header")
-        return scope
+        return holder
+
+    @property
+    def member(self) -> bool:
+        """Does the sender see what is private?"""
+        return self.holder is not None and self.holder.user == AUTHOR
 
     @property
     def query(self) -> dict[str, str]:
@@ -57,25 +60,11 @@ class Call:
         return str(self.request.base_url).rstrip("/")
 
     def blocks(self) -> Iterator[bytes]:
-        """The body as it comes.
+        """The body as it comes."""
+        return self.incoming.blocks()
 
-        Raises: Refused: the client fell silent.
-        """
-        stream = self.request.stream()
-
-        async def block() -> bytes | None:
-            with anyio.fail_after(PATIENCE):
-                return await anext(stream, None)
-
-        try:
-            while (data := anyio.from_thread.run(block)) is not None:
-                if data:
-                    yield data
-        except TimeoutError:
-            raise Refused(408, f"Nothing came for {PATIENCE:.0f} s") from None
-
-    def lines(self, limit: int) -> Iterator[bytearray]:
-        """The body's lines, each at most `limit` bytes."""
+    def lines(self, limit: int, total: int) -> Iterator[bytearray]:
+        """The body's lines, each at most `limit` bytes, together at most `total`."""
         rest = bytearray()
         for data in self.blocks():
             rest += data
@@ -84,6 +73,8 @@ class Call:
                 yield from whole
             if len(rest) > limit:
                 raise Refused(413, f"A line is longer than {limit} bytes")
+            if self.incoming.size > total:
+                raise Refused(413, f"The body is larger than {total} bytes")
         yield rest
 
     def body(self, limit: int = BODY) -> bytes:
@@ -103,28 +94,40 @@ class Call:
             raise Refused(400, "The body is not a JSON object")
         return value
 
-    def need(self, scope: str) -> None:
-        """Raises: Refused: 401 without a token, 403 with one that only reads."""
-        held = self.scope
+    def _at(self, id: str) -> str:
+        """This address for another repo. Percent-escapes behind the name stay as they were sent."""
+        path = self.request.scope["raw_path"].decode("ascii").replace("/{ns}/{name}".format(**self.args), f"/{id}", 1)
+        query = self.request.scope["query_string"].decode("ascii")
+        return f"{path}?{query}" if query else path
+
+    def need(self, scope: str) -> Holder:
+        """Who sends this. Raises: Refused: 401 without a token, 403 with one that only reads."""
+        held = self.holder
         if held is None:
             raise Refused(401, "Invalid username or password.")
-        if scope == "write" and held != "write":
+        if scope == "write" and held.scope != "write":
             raise Refused(403, "You have read access but not the required permissions for this operation")
+        return held
 
     def repo(self, scope: str = "read", *, content: bool = False) -> Repo:
         """The repo of the address. A private one does not exist for strangers; `content` of a gated one is refused to them."""
-        held = self.scope
-        repo = self.store.repo(self.args["kind"].rstrip("s"), f"{self.args['ns']}/{self.args['name']}")
-        if not repo.exists or (held is None and repo.settings["private"]):
+        held, kind = self.holder, self.args["kind"].rstrip("s")
+        repo = self.store.repo(kind, f"{self.args['ns']}/{self.args['name']}")
+        if not repo.exists and (new := self.store.moved(repo)):
+            raise Refused(307, f"The repository is now {new}", headers={"Location": self._at(new)})
+        if not repo.exists or (repo.settings["private"] and not self.member):
             if held is None:
                 raise Refused(401, "Invalid username or password.", "RepoNotFound")
             raise missing("repo", "Repository not found")
         if scope == "write":
             self.need("write")
-        if content and held is None and repo.settings["gated"]:
-            raise Refused(
-                401, f"Access to {repo.kind} {repo.id} is restricted. You must be authenticated to access it.", "GatedRepo"
-            )
+        if content and repo.settings["gated"] and not self.member:
+            restricted = f"Access to {kind} {repo.id} is restricted"
+            if held is None:
+                raise Refused(401, f"{restricted}. You must be authenticated to access it.", "GatedRepo")
+            if repo.access.get(held.user, {}).get("status") != "accepted":
+                ask = f"Visit {self.base}/{repo.id} to ask for access"
+                raise Refused(403, f"{restricted} and you are not in the authorized list. {ask}.", "GatedRepo")
         return repo
 
 

@@ -125,6 +125,13 @@ class Xet:
         files.write_text(self.root / "names" / sha256, hash)
         return True
 
+    def forget(self, sha256: str) -> None:
+        """A file's names and its plan go; its chunks may be other files' too, and stay."""
+        if hash := self.name(sha256):
+            files.remove(self.root / "files" / hash)
+        for kind in ("names", "claims"):
+            files.remove(self.root / kind / sha256)
+
     def unpacked(self, file: File) -> Iterator[bytes]:
         """The file's bytes, one chunk at a time."""
         for term in file.terms:

@@ -21,6 +21,7 @@ from yulan.profile import load_profile
 from yulan.recipe import load_recipe
 
 HERE = Path(__file__).parents[3]
+TOPIC = {"sources": ["en/wiki"], "reference": ["code/networkx"], "against": [], "draw": 300, "c": 10.0, "threshold": 0.1}
 SMALL = "from yulan.data import frames; frames.PART_BYTES = 12_000"
 """Parts of a few documents, so that a small corpus has many."""
 RUN = "{small}; from pipelines.{stage} import work; from pipelines.stage import run; run('{stage}', work)"
@@ -61,6 +62,8 @@ def make_text_clone(root: Path, profile: str = "cpu-2") -> None:
     write_tiny(root)
     recipe = yaml.safe_load((root / "recipes/tiny/recipe.yaml").read_text(encoding="utf-8"))
     recipe["data"]["clean"]["families"]["encyclopaedia"]["filters"] = ["length", "letters"]
+    recipe["data"]["score"]["folds"]["least"] = 10
+    recipe["data"]["score"]["topics"] = {"code": TOPIC}
     (root / "recipes/tiny/recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True), encoding="utf-8")
     made = stage(root, "sources", profile)
     write_params(root, made.params)

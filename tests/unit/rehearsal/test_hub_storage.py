@@ -138,7 +138,7 @@ def test_a_port_in_use_is_said_with_its_cure(tmp_path, hub):
 
 def test_an_address_of_another_machine_is_said_with_its_cure(tmp_path):
     with pytest.raises(ResourceError, match=r"192\.0\.2\.1:0: cannot listen here \(.+\)\. Choose a --port above 1023, and leave"):
-        serve(tmp_path, 0, "192.0.2.1")
+        serve(tmp_path, 0, "192.0.2.1", exposed=True)
 
 
 def test_the_command_says_one_line_on_an_error_and_its_exit_code(tmp_path, hub):

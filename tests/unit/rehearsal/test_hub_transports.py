@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -93,6 +94,21 @@ def test_a_part_that_is_missing_or_short_is_refused(hub, ask, repo):
     assert (status, json.loads(answer)["error"]) == (400, "Not every part was uploaded")
     status, _, answer = ask(row["header"]["2"], "PUT", b"ab")
     assert (status, json.loads(answer)["error"]) == (400, "2 bytes came of the 3 promised")
+
+
+def test_the_same_parts_may_come_from_two_clients_at_once(hub, ask, repo):
+    data = os.urandom(3 * PART)
+    asked = [{"oid": digest.of_bytes(data), "size": len(data)}]
+    roads = [batch(hub, ask, repo, asked)["objects"][0]["actions"]["upload"] for _ in range(2)]
+
+    def send(road):
+        for n in range(3):
+            assert ask(road["header"][str(n + 1)], "PUT", data[n * PART : (n + 1) * PART])[0] == 200
+        return ask(road["href"], "POST", b"{}")[0]
+
+    with ThreadPoolExecutor(2) as both:
+        assert list(both.map(send, roads)) == [200, 200]
+    assert "actions" not in batch(hub, ask, repo, asked)["objects"][0]
 
 
 def test_a_batch_is_for_uploads_by_sha256(hub, ask, repo):

@@ -48,6 +48,11 @@ def held_bytes(drops: Drops, rules: Dedup) -> int:
     """Bytes of memory that a document takes at most while copies are looked for; the mean over all."""
     flows = drops.sources.values()
     text = sum(flow.bytes for flow in flows) // max(1, sum(flow.kept for flow in flows))
+    return peak_bytes(text, rules)
+
+
+def peak_bytes(text: int, rules: Dedup) -> int:
+    """The same for a document of `text` bytes."""
     return TEXT_COPIES * text + SIGNATURE_COPIES * 4 * rules.bands * rules.rows + ROW_BYTES
 
 

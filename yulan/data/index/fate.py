@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yulan.data import frames
 from yulan.data.documents import is_held_out, source_names
 from yulan.data.index.text import reason
+from yulan.data.shard import DAMAGE
+from yulan.data.tables import holding
 from yulan.errors import DataError
 from yulan.layout import Layout
 from yulan.recipe import Book
@@ -43,14 +44,14 @@ def fate(layout: Layout, book: Book, identity: str) -> list[str]:
 
 def _sources(folder: Path, identity: str) -> list[str]:
     names = source_names(folder) if folder.is_dir() else ()
-    return [name for name in names if any(rows_of(part, identity, ["id"]) for part in frames.parts(folder, name))]
+    return [name for name in names if any(rows_of(part, identity, ["id"], ordered=True) for part in frames.parts(folder, name))]
 
 
 def _routed(layout: Layout, path: str, identity: str) -> Iterator[str]:
     """Why a document of a source that was split is on this path; a source that stays whole has no such columns."""
     for part in frames.parts(layout.stage("scored").data, path):
         if {"score", "probability", "topic"} <= set(pq.read_schema(part).names):
-            for row in rows_of(part, identity, ["id", "score", "probability", "topic"]):
+            for row in rows_of(part, identity, ["id", "score", "probability", "topic"], ordered=True):
                 said = [f"score {row['score']}, probability {row['probability']:.3f}"] if row["score"] else []
                 said += [f"likeliest topic {row['topic']:.3f}"] if row["topic"] is not None else []
                 yield f"goes to {path}: {', '.join(said)}"
@@ -59,20 +60,22 @@ def _routed(layout: Layout, path: str, identity: str) -> Iterator[str]:
 def _reason(layout: Layout, book: Book, source: str, identity: str) -> str:
     """Judged again: the stage keeps ten samples a reason, not every id."""
     for part in frames.parts(layout.stage("raw").data, source):
-        for row in rows_of(part, identity, ["id", "text"]):
+        for row in rows_of(part, identity, ["id", "text"], ordered=True):
             return reason(row["text"], book.sources.sources[source], book.recipe.data.clean) or "for no reason of today's recipe"
     return "reason unknown"
 
 
-def rows_of(path: Path, identity: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of a Parquet file with this id; only row groups that may hold it are read."""
+def rows_of(path: Path, identity: str, columns: list[str] | None = None, *, ordered: bool = False) -> list[dict[str, Any]]:
+    """Rows of a Parquet file with this id; whole rows only of row groups that hold one. `ordered`: the rows are, by id.
+
+    Raises: DataError: not such a table.
+    """
     if not path.is_file():
         return []
     try:
-        file = pq.ParquetFile(path)
-        column = file.schema_arrow.get_field_index("id")
-        found = [file.read_row_group(group, columns=columns) for group in _groups(file, column, identity)]
-    except (pa.ArrowException, OSError) as error:
+        with pq.ParquetFile(path) as file:
+            found = [file.read_row_group(group, columns=columns) for group in holding(file, "id", [identity], ordered=ordered)]
+    except DAMAGE as error:
         what = f"not a table of documents ({error.__class__.__name__})"
         raise DataError(what, where=path, cure="Build the stage again") from None
     # Not by `filter`: it would import pandas, which takes longer than all the rest.
@@ -82,10 +85,3 @@ def rows_of(path: Path, identity: str, columns: list[str] | None = None) -> list
         for row, each in enumerate(table["id"].to_pylist())
         if each == identity
     ]
-
-
-def _groups(file: pq.ParquetFile, column: int, identity: str) -> Iterator[int]:
-    for group in range(file.num_row_groups):
-        bounds = file.metadata.row_group(group).column(column).statistics
-        if bounds is None or not bounds.has_min_max or bounds.min <= identity <= bounds.max:
-            yield group
