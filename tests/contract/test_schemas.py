@@ -44,6 +44,7 @@ CLASSES = {
     "removal": "yulan.release.removal:Plan",
     "removed": "yulan.recipe.removed:Removed",
     "replayed": "yulan.train.replay.verdict:Replayed",
+    "restored": "yulan.release.restore.told:Restored",
     "scores": "yulan.data.score.result:Scores",
     "shards": "yulan.data.shard:Shards",
     "slice": "yulan.release.slice:Slice",

@@ -14,7 +14,7 @@ from yulan.train.checkpoint.rebalance import FACTORS, stated
 
 CHECKPOINT, TOKENIZER = "checkpoint", "tokenizer"
 TOKENIZER_FILE = "tokenizer.json"
-LOGS = ("metrics.jsonl", "replay.jsonl")
+LOGS = ("metrics.jsonl", "replay.jsonl", "watch.jsonl")
 
 
 def lay_states(inputs: Inputs, end: End, folder: Path, data: str) -> str:
