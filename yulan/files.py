@@ -235,12 +235,6 @@ def link(source: Path, target: Path) -> None:
             copy(source, target)
 
 
-def protect(path: Path) -> None:
-    """Nobody but root may write into it any more, under whichever of its names."""
-    with _curable(path):
-        path.chmod(0o444)
-
-
 def link_tree(source: Path, target: Path) -> None:
     """`link` for every file below a folder."""
     for path in sorted(p for p in source.rglob("*") if p.is_file()):

@@ -17,11 +17,13 @@ from yulan.layout import Layout
 from yulan.rehearsal import running_hub
 from yulan.release.hub import Hub
 from yulan.release.names import parse
+from yulan.release.pull import Offer
 from yulan.release.restore import published
 from yulan.release.restore import run as restoring
 from yulan.release.restore.cache import cache_of, require_sound
 from yulan.release.restore.clone import move, require_movable
 from yulan.release.restore.lock import read_lock
+from yulan.release.restore.published import Published
 from yulan.release.restore.run import restore
 from yulan.release.restore.told import Restored
 from yulan.release.trust import load_trust, new_key
@@ -195,6 +197,24 @@ def test_another_key_is_refused_before_anything_is_fetched(origin: Origin, clone
         bring(origin, clone, trust=load_trust(tmp_path / "other.pub"))
 
 
+def test_a_release_without_records_or_with_strange_ones_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    address = parse(f"hf://{NAME}-states")
+    bare = Offer(repo=address.repo, commit="0" * 40, raw={}, lists={}, files={}, tree={})
+    monkeypatch.setattr(published, "offer", lambda *_, **__: bare)
+    hub = Hub("http://127.0.0.1:9", None)
+    with pytest.raises(HubError, match="the release has no records"):
+        published.find(hub, address, tmp_path, print)
+    told = {"name": NAME, "recipe": "tiny", "commit": "0" * 40, "signed": None, "work": tmp_path}
+    with pytest.raises(HubError, match=r"the release has no records/dvc\.lock"):
+        Published(hub=hub, offers={"states/main": bare}, spots={}, **told).read("records/dvc.lock")
+    for subjects in ({"name": "model/../main"}, {"name": "code/main"}):
+        with pytest.raises(IntegrityError, match=r"provenance\.json names the revision"):
+            published._keys({subjects["name"]: "0" * 64}, address)
+    for told in ({}, [], {"subject": [], "predicate": {"buildDefinition": {}}}):
+        with pytest.raises(IntegrityError, match=r"provenance\.json is no provenance of a release"):
+            published._read(told, address)
+
+
 @pytest.mark.parametrize(
     ("path", "md5"),
     [
@@ -220,6 +240,7 @@ def test_bytes_written_through_a_link_into_the_cache_are_found(origin: Origin, c
     bring(origin, clone, only=[PARENT])
     monkeypatch.chdir(clone)
     runner = CliRunner()
+    assert "Give a FOLDER, or --cache." in runner.invoke(main, ["verify"]).stderr
     sound = runner.invoke(main, ["verify", "--cache"])
     assert sound.exit_code == 0
     assert "objects, all have the bytes of their names" in sound.stdout

@@ -15,6 +15,8 @@ from yulan.schema import load_json
 
 FOLDER = ".dir"
 """End of a folder's name."""
+READ_ONLY = 0o444
+"""As DVC leaves objects: nobody but root may write through any of their names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +39,7 @@ class Cache:
         md5 = digest.md5_of_file(path)
         if not self.object(md5).exists():
             files.link(path, self.object(md5))
-            files.protect(self.object(md5))
+            self.object(md5).chmod(READ_ONLY)
         return md5
 
     def add_folder(self, rows: Mapping[str, str], md5: str) -> None:
@@ -52,8 +54,7 @@ class Cache:
             raise IntegrityError(
                 f"the files are not the output {md5} of dvc.lock", where=self.folder, cure="Do not use this release"
             )
-        files.write_bytes(self.object(md5), data)
-        files.protect(self.object(md5))
+        files.write_bytes(self.object(md5), data).chmod(READ_ONLY)
 
     def damaged(self) -> tuple[int, list[Path]]:
         """(objects, those whose bytes are not those of their name), using every core."""

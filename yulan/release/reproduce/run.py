@@ -1,0 +1,242 @@
+"""Reproduce: fetch and verify, compare the environment, then train steps again or build everything anew."""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from yulan import manifest
+from yulan.errors import StateError
+from yulan.layout import MANIFEST, Layout
+from yulan.manifest import Determinism
+from yulan.params import read_params
+from yulan.profile import load_profile
+from yulan.recipe import INIT, Recipe, load_recipe
+from yulan.release.folder import RECORDS
+from yulan.release.hub import Hub
+from yulan.release.lineage.pulled import LINEAGE
+from yulan.release.names import MAIN, Address, revision, step_of
+from yulan.release.publish import MANIFESTS
+from yulan.release.pull import pull
+from yulan.release.release import read_release
+from yulan.release.reproduce.environment import machine, packages
+from yulan.release.reproduce.report import Part, Reproduction, Verdict
+from yulan.release.reproduce.scratch import build, forget, make_scratch
+from yulan.release.restore.clone import git, move, require_movable
+from yulan.release.restore.published import Published, find
+from yulan.release.restore.run import restore
+from yulan.release.transaction import Say
+from yulan.release.trust import Trust
+from yulan.train.determinism import determinism_of
+
+DIFFERENT = 10
+"""Exit code of `yulan replay` with that verdict."""
+WORDS: Mapping[str, Verdict] = {"EXACT": "equal", "CLOSE": "close", "DIFFERENT": "different"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    phase: str | None
+    """Files of this phase alone are fetched; null: all, and a replay takes the phase that the address is of."""
+    replay: int | None
+    """Steps to train again."""
+    band: Path | None
+    """What CLOSE is judged by."""
+    rebuild: bool
+    """Build everything from raw sources."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bench:
+    """A clone of the release's commit, and the release."""
+
+    layout: Layout
+    found: Published
+    address: Address
+    trust: Trust | None
+    force: bool
+    say: Say
+
+    @property
+    def root(self) -> Path:
+        return self.layout.root
+
+    def recipe(self) -> Recipe:
+        return load_recipe(self.root, self.layout.recipe).recipe
+
+
+def reproduce(
+    hub: Hub, address: Address, root: Path, into: Path, asked: Asked, say: Say, *, trust: Trust | None, force: bool
+) -> Reproduction:
+    """Work in `into`, a clone of the clone at `root`, which stays as it is.
+
+    Raises: HubError, IntegrityError: the release is not whole; StateError: the commit is not in the clone, or a stage failed.
+    """
+    make_scratch(root, into)
+    found = find(hub, address, Layout(root=into, recipe="").restored, say, trust, force)
+    require_movable(root, found.commit, {}) if False else None
+    if git(into, "cat-file", "-e", f"{found.commit}^{{commit}}").returncode:
+        git(into, "fetch", "-q", "origin")
+    require_known(into, found.commit)
+    move(into, found.commit)
+    bench = Bench(layout=Layout(root=into, recipe=found.recipe), found=found, address=address, trust=trust, force=force, say=say)
+    published, here = _classes(bench)
+    parts = [*packages((into / "requirements.lock").read_text(encoding="utf-8")), machine(published, here)]
+    parts += _files(bench, asked.phase)
+    replayed = None
+    if asked.rebuild:
+        parts += _rebuilt(bench)
+    else:
+        parts += [_unchecked(name, "not built again: --rebuild") for name in sorted(_manifests(found))]
+    if asked.replay is not None:
+        more, replayed = _replayed(bench, asked)
+        parts += more
+    else:
+        parts.append(_unchecked("replay", "no step was trained again: --replay K"))
+    return Reproduction(
+        format=1, release=str(address), recipe=found.recipe, commit=found.commit, lock=found.records[f"{RECORDS}/dvc.lock"].sha256,
+        revisions={key: made.lists[MANIFEST].digest for key, made in found.offers.items()}, signed=found.signed,
+        published=published, here=here, replayed=replayed, parts=tuple(parts),
+    )  # fmt: skip
+
+
+def require_known(root: Path, commit: str) -> None:
+    """Raises: StateError: the clone has no such commit."""
+    require_movable(root, commit, {})
+
+
+def _unchecked(name: str, reason: str) -> Part:
+    return Part(name=name, verdict="not checked", published=None, found=None, reason=reason)
+
+
+def _classes(bench: Bench) -> tuple[Determinism | None, Determinism]:
+    """The class that the release's trainings name, and this machine's under the release's own profile."""
+    made = [manifest.read(path) for name, path in _manifests(bench.found).items() if name.startswith("train@")]
+    told = {each.determinism for each in made if each.determinism is not None}
+    here = determinism_of(load_profile(read_params(bench.root).profile))
+    return (min(told, key=lambda each: each != here) if told else None), here
+
+
+def _manifests(found: Published) -> dict[str, Path]:
+    """Every stage's manifest that the release carries, by target."""
+    made = {}
+    for name in found.records:
+        for home in (f"{LINEAGE}/", f"{RECORDS}/{MANIFESTS}/"):
+            if name.startswith(home):
+                made[name.removeprefix(home).removesuffix(".json").replace("/", "@")] = found.read(name)
+    return made
+
+
+def _files(bench: Bench, phase: str | None) -> list[Part]:
+    """Fetch the revisions and hash every byte on its way, equal files once."""
+    parts = []
+    for key, made in sorted(bench.found.offers.items()):
+        name, told = f"files {key}", made.lists[MANIFEST].digest
+        if phase is not None and not key.partition("/")[2].startswith(f"{phase}-step-"):
+            parts.append(_unchecked(name, f"not of {phase}"))
+            continue
+        for file in made.files.values():
+            bench.found.bring(file.sha256)
+        signed = ", signed" if bench.found.signed else ", signature not checked"
+        reason = f"{len(made.files)} files as listed{signed}"
+        parts.append(Part(name=name, verdict="equal", published=told, found=told, reason=reason))
+        bench.say(f"{name}: {reason}")
+    return parts
+
+
+def _rebuilt(bench: Bench) -> Iterable[Part]:
+    """Build everything anew, then compare every stage's content digest and every revision's."""
+    forget(bench.layout)
+    build(bench.root)
+    for target, path in sorted(_manifests(bench.found).items()):
+        yield _compared(bench, target, path)
+    made = read_release(bench.layout.stage("bundle").data)
+    for key, offer in sorted(bench.found.offers.items()):
+        part, _, name = key.partition("/")
+        here = made.part(part).revisions.get(name)  # type: ignore[arg-type]
+        yield _told(key, offer.lists[MANIFEST].digest, here)
+
+
+def _compared(bench: Bench, target: str, path: Path) -> Part:
+    """One stage's manifest here against the release's."""
+    stage, _, phase = target.partition("@")
+    own = bench.layout.stage(stage, phase or None).manifest
+    return _told(target, manifest.read(path).digest, manifest.read(own).digest if own.exists() else None)
+
+
+def _told(name: str, published: str, here: str | None) -> Part:
+    same = here == published
+    reason = "built again from raw sources" if same else f"built again: {(here or 'nothing')[:12]}, published {published[:12]}"
+    return Part(name=name, verdict="equal" if same else "different", published=published, found=here, reason=reason)
+
+
+def _replayed(bench: Bench, asked: Asked) -> tuple[list[Part], Mapping[str, Any] | None]:
+    """Restore the data of a phase, build what the release may not hold, and train its first steps again."""
+    recipe = bench.recipe()
+    phase = asked.phase or _phase_of(bench, recipe)
+    if not asked.rebuild:
+        restore(
+            bench.found.hub, bench.address, bench.root, bench.say, trust=bench.trust, force=bench.force,
+            only=[target for target in (f"mix@{phase}", "synthesize") if target in _manifests(bench.found)],
+        )  # fmt: skip
+        build(bench.root, "shards", f"mix@{phase}", "init")
+    path = _manifests(bench.found)
+    parts = [] if asked.rebuild else [_compared(bench, target, path[target]) for target in ("shards", f"mix@{phase}")]
+    words = ["replay", str(_end(bench, recipe, phase)), "--from", str(_start(bench, recipe, phase)), "--json"]
+    words += ["--steps", str(min(asked.replay or 1, recipe.phase(phase).steps))]
+    words += ["--band", str(asked.band.absolute())] if asked.band else []
+    python = str(bench.root / ".venv" / "bin" / "python")
+    done = subprocess.run(
+        [python, "-m", "yulan.cli", *words],
+        cwd=bench.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if done.returncode not in {0, DIFFERENT}:
+        return [*parts, _unchecked(f"replay {phase}", done.stderr.strip().splitlines()[-1][:300])], None
+    told: dict[str, Any] = json.loads(done.stdout)
+    what = "rows, weights and moments" if told["states_compared"] else "rows"
+    reason = f"{told['steps']} steps from step {told['start']['step']} on, {what}: {told['verdict']}; {told['reason']}"
+    part = Part(
+        name=f"replay {phase}", verdict=WORDS[told["verdict"]], published=told["end"]["checkpoint"], found=None, reason=reason
+    )
+    return [*parts, part], told
+
+
+def _phase_of(bench: Bench, recipe: Recipe) -> str:
+    """The phase that the address is of; a tag's is that of the branch with its commit, `main`'s the final's."""
+    commit = bench.found.hub.commit_of(bench.address.repo, bench.address.revision)
+    names = [k.partition("/")[2] for k, m in bench.found.offers.items() if m.commit == commit and m.repo == bench.address.repo]
+    step = next((name for name in names if step_of(name) is not None), None)
+    if step is not None:
+        return step.rpartition("-step-")[0]
+    return next(phase for phase in recipe.leaves() if phase.count("-") == 1)
+
+
+def _end(bench: Bench, recipe: Recipe, phase: str) -> Path:
+    """The published states after a phase."""
+    return _states(bench, revision(phase, recipe.start(phase) + recipe.phase(phase).steps))
+
+
+def _start(bench: Bench, recipe: Recipe, phase: str) -> Path:
+    """What a phase began with: its parent's end, what that was re-balanced to, or the weights before any step."""
+    after = recipe.phase(phase).after
+    if recipe.phase(phase).rebalance:
+        return _states(bench, revision(phase, recipe.start(phase)))
+    if after == INIT:
+        return bench.layout.stage("init").folder
+    return _states(bench, revision(after, recipe.start(phase)))
+
+
+def _states(bench: Bench, name: str) -> Path:
+    into = bench.layout.runs("released", "0" * 16).parent / name
+    there = Address(name=bench.address.name, part="states", revision=name)
+    pull(bench.found.hub, there, into, None, bench.say, bench.trust, bench.force)
+    return into
+
+
+__all__ = ["MAIN", "Asked", "StateError", "reproduce"]
