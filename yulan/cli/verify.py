@@ -7,7 +7,7 @@ import click
 
 
 @click.command()
-@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -16,11 +16,17 @@ import click
 @click.option("--cache", is_flag=True, help="Check the clone's DVC cache instead, as before a push.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object instead of a sentence.")
 def verify(folder: Path | None, key: Path | None, cache: bool, as_json: bool) -> None:
-    """Check every byte in FOLDER against its manifest: pulled, downloaded by any client, or an artifact of a clone."""
+    """Check every byte in FOLDER against its manifest: pulled, downloaded by any client, or an artifact of a clone.
+
+    A file is a signed report of `yulan reproduce`; its signature is checked, and what it says is printed.
+    """
     if cache == (folder is not None):
         raise click.UsageError("Give a FOLDER, or --cache.")
     if folder is None:
         _verify_cache(as_json)
+        return
+    if folder.is_file():
+        _verify_report(folder, key, as_json)
         return
     from yulan.release.trust import load_trust
     from yulan.release.verify import verify_folder, verify_signature
@@ -42,3 +48,18 @@ def _verify_cache(as_json: bool) -> None:
     found = cache_of(find_root())
     count = require_sound(found)
     click.echo(json.dumps({"cache": count}) if as_json else f"{found.folder}: {count} objects, all have the bytes of their names")
+
+
+def _verify_report(path: Path, key: Path | None, as_json: bool) -> None:
+    if key is None:
+        raise click.UsageError("A signed report needs --key.")
+    from yulan.release.dsse import read_signed
+    from yulan.release.reproduce.report import read_report, summary, table
+    from yulan.release.trust import load_trust
+
+    told, signer = read_signed(path, load_trust(key))
+    made = read_report(told, path)
+    if as_json:
+        click.echo(json.dumps(told))
+    else:
+        click.echo("\n".join([*table(made.parts), f"{made.result}: {made.release}: {summary(made)}; signed by {signer[:16]}"]))

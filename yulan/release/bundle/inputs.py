@@ -75,7 +75,7 @@ class Inputs:
 
     @property
     def kept(self) -> tuple[End, ...]:
-        """Checkpoints before the end of their phase. Published among the states: who replays or restores needs them, no client."""
+        """Checkpoints before the end of their phase, published among the states for those who replay or restore."""
         recipe = self.book.recipe
         return tuple(end for name in recipe.phases for end in kept_of(recipe, name, self.trained[name]))
 

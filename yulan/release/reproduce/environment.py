@@ -4,7 +4,7 @@ import re
 from importlib import metadata
 
 from yulan.manifest import Determinism
-from yulan.release.reproduce.report import Part
+from yulan.release.reproduce.report import CLASS, PACKAGE, Part, Verdict
 from yulan.train.determinism import words
 
 PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
@@ -17,9 +17,8 @@ def packages(lock: str) -> list[Part]:
         here = _installed(name)
         same = here is not None and here.partition("+")[0] == version
         reason = f"{version} in the lock, {here or 'nothing'} here"
-        found.append(
-            Part(name=f"package {name}", verdict="equal" if same else "different", published=version, found=here, reason=reason)
-        )
+        verdict: Verdict = "equal" if same else "different"
+        found.append(Part(name=f"{PACKAGE}{name}", verdict=verdict, published=version, found=here, reason=reason))
     return found
 
 
@@ -33,9 +32,9 @@ def _installed(name: str) -> str | None:
 def machine(published: Determinism | None, here: Determinism) -> Part:
     """Instruction set, threads, ranks and what else decides bits in training."""
     if published is None:
-        return Part(name="class", verdict="not checked", published=None, found=words(here), reason="the release names no class")
+        return Part(name=CLASS, verdict="not checked", published=None, found=words(here), reason="the release names no class")
     same = published == here
     reason = words(here) if same else f"{words(here)} here; {words(published)} there"
     return Part(
-        name="class", verdict="equal" if same else "different", published=words(published), found=words(here), reason=reason
+        name=CLASS, verdict="equal" if same else "different", published=words(published), found=words(here), reason=reason
     )

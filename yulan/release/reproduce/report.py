@@ -1,16 +1,20 @@
 """What came out equal, close, different, and what nobody checked."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from yulan.errors import DataError
+from yulan.errors import DataError, IntegrityError
 from yulan.manifest import Determinism
 from yulan.release.dsse import STATEMENT, TEST_RESULT
-from yulan.schema import check, plain
+from yulan.schema import check, plain, structure
 
 Verdict = Literal["equal", "close", "different", "not checked"]
 Result = Literal["PASSED", "WARNED", "FAILED"]
+ORDER: tuple[Verdict, ...] = ("different", "close", "not checked", "equal")
+PACKAGE, CLASS = "package ", "class"
+"""How parts about the environment are called."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +59,12 @@ class Reproduction:
     @property
     def same(self) -> bool:
         """Whether versions and class are the publisher's, so that every bit should be."""
-        return self.published == self.here and all(p.verdict == "equal" for p in self.parts if p.name.startswith("package "))
+        return self.published == self.here and all(p.verdict == "equal" for p in self.parts if p.name.startswith(PACKAGE))
 
     @property
     def result(self) -> Result:
         """FAILED: a bit that should be equal is not. WARNED: bits differ on another class of machine, or are close."""
-        found = {part.verdict for part in self.parts if not part.name.startswith(("package ", "class"))}
+        found = {part.verdict for part in self.parts if not part.name.startswith((PACKAGE, CLASS))}
         if "different" in found:
             return "FAILED" if self.same else "WARNED"
         return "WARNED" if "close" in found or not self.same else "PASSED"
@@ -88,8 +92,26 @@ def statement(made: Reproduction) -> dict[str, Any]:
     }
 
 
+def read_report(told: Mapping[str, Any], where: object) -> Reproduction:
+    """The report in a statement whose signature was checked.
+
+    Raises: IntegrityError: it holds none.
+    """
+    predicate = told.get("predicate")
+    raw = predicate.get("reproduction") if isinstance(predicate, Mapping) else None
+    check(raw, "reproduction", where, IntegrityError)
+    return structure(raw, Reproduction)
+
+
+def summary(made: Reproduction) -> str:
+    """How many parts there are of each verdict."""
+    count = Counter(part.verdict for part in made.parts)
+    return ", ".join(f"{count[verdict]} {verdict}" for verdict in ORDER if count[verdict])
+
+
 def table(parts: tuple[Part, ...]) -> list[str]:
     """For people: a line a part, what is not equal first."""
-    order = ("different", "close", "not checked", "equal")
-    rows = sorted(parts, key=lambda part: order.index(part.verdict))
-    return [f"{part.verdict:<12} {part.name:<44} {part.reason}".rstrip() for part in rows]
+    shown = [part for part in parts if not (part.verdict == "equal" and part.name.startswith(PACKAGE))]
+    same = len(parts) - len(shown)
+    rows = [f"{part.verdict:<12} {part.name:<36} {part.reason}" for part in sorted(shown, key=lambda p: ORDER.index(p.verdict))]
+    return [*rows, f"{'equal':<12} {f'{same} packages':<36} as the lock names them"] if same else rows

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from yulan import manifest
-from yulan.errors import StateError
 from yulan.layout import MANIFEST, Layout
 from yulan.manifest import Determinism
 from yulan.params import read_params
@@ -17,14 +16,13 @@ from yulan.recipe import INIT, Recipe, load_recipe
 from yulan.release.folder import RECORDS
 from yulan.release.hub import Hub
 from yulan.release.lineage.pulled import LINEAGE
-from yulan.release.names import MAIN, Address, revision, step_of
+from yulan.release.names import Address, revision, step_of
 from yulan.release.publish import MANIFESTS
 from yulan.release.pull import pull
 from yulan.release.release import read_release
 from yulan.release.reproduce.environment import machine, packages
 from yulan.release.reproduce.report import Part, Reproduction, Verdict
-from yulan.release.reproduce.scratch import build, forget, make_scratch
-from yulan.release.restore.clone import git, move, require_movable
+from yulan.release.reproduce.scratch import build, check_out, forget, make_scratch
 from yulan.release.restore.published import Published, find
 from yulan.release.restore.run import restore
 from yulan.release.transaction import Say
@@ -76,11 +74,7 @@ def reproduce(
     """
     make_scratch(root, into)
     found = find(hub, address, Layout(root=into, recipe="").restored, say, trust, force)
-    require_movable(root, found.commit, {}) if False else None
-    if git(into, "cat-file", "-e", f"{found.commit}^{{commit}}").returncode:
-        git(into, "fetch", "-q", "origin")
-    require_known(into, found.commit)
-    move(into, found.commit)
+    check_out(into, found.commit)
     bench = Bench(layout=Layout(root=into, recipe=found.recipe), found=found, address=address, trust=trust, force=force, say=say)
     published, here = _classes(bench)
     parts = [*packages((into / "requirements.lock").read_text(encoding="utf-8")), machine(published, here)]
@@ -95,16 +89,12 @@ def reproduce(
         parts += more
     else:
         parts.append(_unchecked("replay", "no step was trained again: --replay K"))
+    lock = found.records[f"{RECORDS}/dvc.lock"].sha256
     return Reproduction(
-        format=1, release=str(address), recipe=found.recipe, commit=found.commit, lock=found.records[f"{RECORDS}/dvc.lock"].sha256,
+        format=1, release=str(address), recipe=found.recipe, commit=found.commit, lock=lock,
         revisions={key: made.lists[MANIFEST].digest for key, made in found.offers.items()}, signed=found.signed,
         published=published, here=here, replayed=replayed, parts=tuple(parts),
     )  # fmt: skip
-
-
-def require_known(root: Path, commit: str) -> None:
-    """Raises: StateError: the clone has no such commit."""
-    require_movable(root, commit, {})
 
 
 def _unchecked(name: str, reason: str) -> Part:
@@ -184,27 +174,26 @@ def _replayed(bench: Bench, asked: Asked) -> tuple[list[Part], Mapping[str, Any]
         build(bench.root, "shards", f"mix@{phase}", "init")
     path = _manifests(bench.found)
     parts = [] if asked.rebuild else [_compared(bench, target, path[target]) for target in ("shards", f"mix@{phase}")]
+    told, problem = _train(bench, recipe, phase, asked)
+    if told is None:
+        return [*parts, _unchecked(f"replay {phase}", problem)], None
+    what = "rows, weights and moments" if told["states_compared"] else "rows"
+    reason = f"{told['steps']} steps from step {told['start']['step']} on, {what}: {told['verdict']}; {told['reason']}"
+    verdict, end = WORDS[told["verdict"]], told["end"]["checkpoint"]
+    return [*parts, Part(name=f"replay {phase}", verdict=verdict, published=end, found=None, reason=reason)], told
+
+
+def _train(bench: Bench, recipe: Recipe, phase: str, asked: Asked) -> tuple[dict[str, Any] | None, str]:
+    """What `yulan replay` of the release's commit says; null and the reason where it can give no verdict here."""
     words = ["replay", str(_end(bench, recipe, phase)), "--from", str(_start(bench, recipe, phase)), "--json"]
     words += ["--steps", str(min(asked.replay or 1, recipe.phase(phase).steps))]
     words += ["--band", str(asked.band.absolute())] if asked.band else []
-    python = str(bench.root / ".venv" / "bin" / "python")
-    done = subprocess.run(
-        [python, "-m", "yulan.cli", *words],
-        cwd=bench.root,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    command = [str(bench.root / ".venv" / "bin" / "python"), "-m", "yulan.cli", *words]
+    done = subprocess.run(command, cwd=bench.root, capture_output=True, text=True, check=False)
     if done.returncode not in {0, DIFFERENT}:
-        return [*parts, _unchecked(f"replay {phase}", done.stderr.strip().splitlines()[-1][:300])], None
+        return None, (done.stderr.strip().splitlines() or ["no word"])[-1][:300]
     told: dict[str, Any] = json.loads(done.stdout)
-    what = "rows, weights and moments" if told["states_compared"] else "rows"
-    reason = f"{told['steps']} steps from step {told['start']['step']} on, {what}: {told['verdict']}; {told['reason']}"
-    part = Part(
-        name=f"replay {phase}", verdict=WORDS[told["verdict"]], published=told["end"]["checkpoint"], found=None, reason=reason
-    )
-    return [*parts, part], told
+    return told, ""
 
 
 def _phase_of(bench: Bench, recipe: Recipe) -> str:
@@ -237,6 +226,3 @@ def _states(bench: Bench, name: str) -> Path:
     there = Address(name=bench.address.name, part="states", revision=name)
     pull(bench.found.hub, there, into, None, bench.say, bench.trust, bench.force)
     return into
-
-
-__all__ = ["MAIN", "Asked", "StateError", "reproduce"]

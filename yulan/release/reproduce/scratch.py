@@ -1,16 +1,17 @@
 """A clone beside the clone: the release's commit, this environment, and nothing that was built."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 from yulan import files
 from yulan.errors import StateError
 from yulan.layout import MANIFEST, Layout
-from yulan.release.restore.clone import git
+from yulan.release.restore.clone import git, require_known
 
 
 def make_scratch(root: Path, into: Path) -> None:
-    """Clone `root` into `into` without its artifacts; what an interrupted try left there is gone on with.
+    """Clone `root` into `into`; what an interrupted try left there is gone on with.
 
     Raises: StateError: something else stands there.
     """
@@ -18,13 +19,23 @@ def make_scratch(root: Path, into: Path) -> None:
         if into.exists() and (not into.is_dir() or any(into.iterdir())):
             raise StateError("something else stands there", where=into, cure="Choose another folder with --into, or move it away")
         files.make_folder(into.parent)
-        done = git(root, "clone", "-q", "--no-checkout", str(root), str(into.absolute()))
+        # Shared: a commit that is on no branch is known there too.
+        done = git(root, "clone", "-q", "--shared", "--no-checkout", str(root), str(into.absolute()))
         if done.returncode:
             raise StateError("git cannot clone it", where=root, cure="Cure what git names", evidence=done.stderr.splitlines()[:5])
     for name in (".venv", ".cache/downloads"):
         if (root / name).exists() and not (into / name).is_symlink():
             files.make_folder((into / name).parent)
             (into / name).symlink_to((root / name).resolve())
+
+
+def check_out(into: Path, commit: str) -> None:
+    """Every tracked file as the commit has it; nothing there is anybody's work.
+
+    Raises: StateError: the clone has no such commit.
+    """
+    require_known(into, commit)
+    git(into, "checkout", "-q", "-f", "--detach", commit)
 
 
 def forget(layout: Layout) -> None:
@@ -40,6 +51,6 @@ def build(root: Path, *targets: str) -> None:
 
     Raises: StateError: a stage failed.
     """
-    words = [str(root / ".venv" / "bin" / "python"), "-m", "dvc", "repro", *targets]
+    words = [sys.executable, "-m", "dvc", "repro", *targets]
     if subprocess.run(words, cwd=root, stdout=2, check=False).returncode:
         raise StateError("dvc repro failed", where=root, cure="Cure what it names above, then run the same command again")

@@ -12,9 +12,7 @@ def require_movable(root: Path, commit: str, written: Mapping[str, bytes]) -> No
 
     Raises: StateError: git does not know the commit, or the tree holds work that is not committed.
     """
-    if git(root, "cat-file", "-e", f"{commit}^{{commit}}").returncode:
-        cure = "Fetch it: git fetch; or clone the repository that the release was built from"
-        raise StateError(f"this clone has no commit {commit}", where=root.name, cure=cure)
+    require_known(root, commit)
     rows = git(root, "status", "--porcelain", "-z", "--untracked-files=no").stdout.split("\0")
     changed = [row[3:] for row in rows if row]
     mine = [name for name in changed if not _is(root / name, written.get(name))]
@@ -22,6 +20,13 @@ def require_movable(root: Path, commit: str, written: Mapping[str, bytes]) -> No
         raise StateError(
             "the tree is dirty", where=root.name, cure="Commit or stash these files, then restore again", evidence=mine
         )
+
+
+def require_known(root: Path, commit: str) -> None:
+    """Raises: StateError: the clone has no such commit."""
+    if git(root, "cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        cure = "Fetch it: git fetch; or clone the repository that the release was built from"
+        raise StateError(f"this clone has no commit {commit}", where=root.name, cure=cure)
 
 
 def _is(path: Path, data: bytes | None) -> bool:

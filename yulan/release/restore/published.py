@@ -101,7 +101,10 @@ def find(hub: Hub, address: Address, work: Path, say: Say, trust: Trust | None =
     told = load_json(_bring(hub, spots[main.files[f"{RECORDS}/{STATEMENT}"].sha256], work)[0])
     subjects, recipe, commit = _read(told, home)
     offers, signers = {f"states/{MAIN}": main}, set[str]()
-    for count, (key, part, revision) in enumerate(_keys(subjects, home), 1):
+    branches = {part: hub.refs(repo(address.name, part))[0] for part in PARTS}
+    # Of a bundle's checkpoints some may have been left in the clone; `main` of each repository is always there.
+    keys = [row for row in _keys(subjects, home) if row[2] in branches[row[1]] or row[2] == MAIN]
+    for count, (key, part, revision) in enumerate(keys, 1):
         there = Address(name=address.name, part=part, revision=revision)
         made = main if there == home else offer(hub, there, card=False)
         if made.lists[MANIFEST].digest != subjects[key]:
@@ -113,7 +116,7 @@ def find(hub: Hub, address: Address, work: Path, say: Say, trust: Trust | None =
             path, _ = _bring(hub, _spots(made)[made.files[WITHDRAWN].sha256], work)
             require_standing(read_withdrawal(load_json(path), there), there)
         offers[key] = made
-        say(f"{there}: {len(made.files)} files listed ({count} of {len(subjects)} revisions)")
+        say(f"{there}: {len(made.files)} files listed ({count} of {len(keys)} revisions)")
     _require_newest(hub, address, offers)
     for made in offers.values():
         spots |= _spots(made)
