@@ -2,13 +2,14 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from yulan import manifest
-from yulan.layout import MANIFEST, Layout
+from yulan import files, manifest
+from yulan.layout import MANIFEST, Layout, Place
 from yulan.manifest import Determinism
 from yulan.params import read_params
 from yulan.profile import load_profile
@@ -72,10 +73,13 @@ def reproduce(
 
     Raises: HubError, IntegrityError: the release is not whole; StateError: the commit is not in the clone, or a stage failed.
     """
+    into = into.absolute()
     make_scratch(root, into)
     found = find(hub, address, Layout(root=into, recipe="").restored, say, trust, force)
     check_out(into, found.commit)
     bench = Bench(layout=Layout(root=into, recipe=found.recipe), found=found, address=address, trust=trust, force=force, say=say)
+    if asked.phase is not None:
+        bench.recipe().phase(asked.phase)
     published, here = _classes(bench)
     parts = [*packages((into / "requirements.lock").read_text(encoding="utf-8")), machine(published, here)]
     parts += _files(bench, asked.phase)
@@ -86,7 +90,8 @@ def reproduce(
         parts += [_unchecked(name, "not built again: --rebuild") for name in sorted(_manifests(found))]
     if asked.replay is not None:
         more, replayed = _replayed(bench, asked)
-        parts += more
+        names = {part.name for part in more}
+        parts = [part for part in parts if part.name not in names] + more
     else:
         parts.append(_unchecked("replay", "no step was trained again: --replay K"))
     lock = found.records[f"{RECORDS}/dvc.lock"].sha256
@@ -106,7 +111,7 @@ def _classes(bench: Bench) -> tuple[Determinism | None, Determinism]:
     made = [manifest.read(path) for name, path in _manifests(bench.found).items() if name.startswith("train@")]
     told = {each.determinism for each in made if each.determinism is not None}
     here = determinism_of(load_profile(read_params(bench.root).profile))
-    return (min(told, key=lambda each: each != here) if told else None), here
+    return (min(told, key=lambda each: each == here) if told else None), here
 
 
 def _manifests(found: Published) -> dict[str, Path]:
@@ -151,9 +156,13 @@ def _rebuilt(bench: Bench) -> Iterable[Part]:
 
 def _compared(bench: Bench, target: str, path: Path) -> Part:
     """One stage's manifest here against the release's."""
-    stage, _, phase = target.partition("@")
-    own = bench.layout.stage(stage, phase or None).manifest
+    own = _place(bench, target).manifest
     return _told(target, manifest.read(path).digest, manifest.read(own).digest if own.exists() else None)
+
+
+def _place(bench: Bench, target: str) -> Place:
+    stage, _, phase = target.partition("@")
+    return bench.layout.stage(stage, phase or None)
 
 
 def _told(name: str, published: str, here: str | None) -> Part:
@@ -163,18 +172,24 @@ def _told(name: str, published: str, here: str | None) -> Part:
 
 
 def _replayed(bench: Bench, asked: Asked) -> tuple[list[Part], Mapping[str, Any] | None]:
-    """Restore the data of a phase, build what the release may not hold, and train its first steps again."""
-    recipe = bench.recipe()
+    """Train the first steps of a phase again, on data that was built here: of the release only synthetic text is taken."""
+    recipe, parts = bench.recipe(), list[Part]()
     phase = asked.phase or _phase_of(bench, recipe)
+    begin, end = _begin(recipe, phase), revision(phase, recipe.start(phase) + recipe.phase(phase).steps)
+    if absent := [name for name in (begin, end) if name is not None and f"states/{name}" not in bench.found.offers]:
+        return [_unchecked(f"replay {phase}", f"the release holds no states/{absent[0]}")], None
     if not asked.rebuild:
-        restore(
-            bench.found.hub, bench.address, bench.root, bench.say, trust=bench.trust, force=bench.force,
-            only=[target for target in (f"mix@{phase}", "synthesize") if target in _manifests(bench.found)],
-        )  # fmt: skip
-        build(bench.root, "shards", f"mix@{phase}", "init")
-    path = _manifests(bench.found)
-    parts = [] if asked.rebuild else [_compared(bench, target, path[target]) for target in ("shards", f"mix@{phase}")]
-    told, problem = _train(bench, recipe, phase, asked)
+        targets = ("shards", f"mix@{phase}", "init")
+        only = [target for target in ("synthesize",) if target in _manifests(bench.found)]
+        restore(bench.found.hub, bench.address, bench.root, bench.say, trust=bench.trust, force=bench.force, only=only)
+        for target in targets:
+            # Restored too: what is compared must have been made here.
+            files.remove(_place(bench, target).manifest)
+        build(bench.root, *targets)
+        parts = [_compared(bench, target, _manifests(bench.found)[target]) for target in targets]
+    start = bench.layout.stage("init").folder if begin is None else _states(bench, begin)
+    steps = min(asked.replay or 1, recipe.phase(phase).steps)
+    told, problem = _train(bench, _states(bench, end), start, steps, asked.band)
     if told is None:
         return [*parts, _unchecked(f"replay {phase}", problem)], None
     what = "rows, weights and moments" if told["states_compared"] else "rows"
@@ -183,12 +198,12 @@ def _replayed(bench: Bench, asked: Asked) -> tuple[list[Part], Mapping[str, Any]
     return [*parts, Part(name=f"replay {phase}", verdict=verdict, published=end, found=None, reason=reason)], told
 
 
-def _train(bench: Bench, recipe: Recipe, phase: str, asked: Asked) -> tuple[dict[str, Any] | None, str]:
+def _train(bench: Bench, end: Path, start: Path, steps: int, band: Path | None) -> tuple[dict[str, Any] | None, str]:
     """What `yulan replay` of the release's commit says; null and the reason where it can give no verdict here."""
-    words = ["replay", str(_end(bench, recipe, phase)), "--from", str(_start(bench, recipe, phase)), "--json"]
-    words += ["--steps", str(min(asked.replay or 1, recipe.phase(phase).steps))]
-    words += ["--band", str(asked.band.absolute())] if asked.band else []
-    command = [str(bench.root / ".venv" / "bin" / "python"), "-m", "yulan.cli", *words]
+    words = ["replay", str(end), "--from", str(start), "--steps", str(steps), "--json"]
+    words += ["--band", str(band.absolute())] if band else []
+    # In that folder it is the code of the release's commit.
+    command = [sys.executable, "-m", "yulan.cli", *words]
     done = subprocess.run(command, cwd=bench.root, capture_output=True, text=True, check=False)
     if done.returncode not in {0, DIFFERENT}:
         return None, (done.stderr.strip().splitlines() or ["no word"])[-1][:300]
@@ -206,19 +221,12 @@ def _phase_of(bench: Bench, recipe: Recipe) -> str:
     return next(phase for phase in recipe.leaves() if phase.count("-") == 1)
 
 
-def _end(bench: Bench, recipe: Recipe, phase: str) -> Path:
-    """The published states after a phase."""
-    return _states(bench, revision(phase, recipe.start(phase) + recipe.phase(phase).steps))
-
-
-def _start(bench: Bench, recipe: Recipe, phase: str) -> Path:
-    """What a phase began with: its parent's end, what that was re-balanced to, or the weights before any step."""
+def _begin(recipe: Recipe, phase: str) -> str | None:
+    """The states that a phase began with: its parent's end, or what that was re-balanced to; null: those before any step."""
     after = recipe.phase(phase).after
     if recipe.phase(phase).rebalance:
-        return _states(bench, revision(phase, recipe.start(phase)))
-    if after == INIT:
-        return bench.layout.stage("init").folder
-    return _states(bench, revision(after, recipe.start(phase)))
+        return revision(phase, recipe.start(phase))
+    return None if after == INIT else revision(after, recipe.start(phase))
 
 
 def _states(bench: Bench, name: str) -> Path:

@@ -88,7 +88,7 @@ def lines(done: Restored) -> list[str]:
     rows.append(f"whole      {len(done.outputs)} outputs, {done.bytes:,} bytes: {', '.join(done.outputs) or 'none'}")
     for target, group in _by_target(done.left_out).items():
         count, size = sum(row.files for row in group), sum(row.bytes for row in group)
-        rows.append(f"left out   {target}: {count:,} files, {size:,} bytes")
+        rows.append(f"left out   {target}: {count:,} {'file' if count == 1 else 'files'}, {size:,} bytes")
         rows += [f"             {licence}: {', '.join(names)}" for licence, names in _by_licence(group).items()]
     if done.left_out:
         rows.append("           Build one of them from what it is made of: dvc repro STAGE")
