@@ -123,6 +123,11 @@ class Layout:
         return self.root / ".cache" / "token-files"
 
     @property
+    def restored(self) -> Path:
+        """What `yulan restore` has brought so far, by sha256; gone once it ends well."""
+        return self.root / ".cache" / "restore"
+
+    @property
     def ray(self) -> Path:
         """What a Ray cluster that a stage starts writes: sockets and logs, gone when the stage ends."""
         return self.root / ".cache" / "ray"

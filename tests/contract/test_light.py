@@ -58,6 +58,8 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("verify", "--help"),
         ("checkpoint", "list", "--help"),
         ("replay", "--help"),
+        ("restore", "--help"),
+        ("reproduce", "--help"),
         ("data", "fetch", "--help"),
         ("data", "--help"),
         ("data", "remove", "--help"),

@@ -44,6 +44,8 @@ CLASSES = {
     "removal": "yulan.release.removal:Plan",
     "removed": "yulan.recipe.removed:Removed",
     "replayed": "yulan.train.replay.verdict:Replayed",
+    "reproduction": "yulan.release.reproduce.report:Reproduction",
+    "restored": "yulan.release.restore.told:Restored",
     "scores": "yulan.data.score.result:Scores",
     "shards": "yulan.data.shard:Shards",
     "slice": "yulan.release.slice:Slice",

@@ -94,6 +94,20 @@ def write_tiny(root: Path) -> None:
         mix.write_text(f"total: 10\nsources:\n{parts}intent: null\nfiles: null\n")
 
 
+def make_built(folder: Path) -> Clone:
+    """A clone in which `dvc repro` has built the tiny recipe."""
+    clone = make_clone(folder)
+    write_tiny(clone.root)
+    clone.commit("Add the tiny recipe")
+    (clone.root / "dvc.lock").unlink(missing_ok=True)
+    clone.commit("Start without a lock") if clone.run("git", "status", "--porcelain").stdout else None
+    clone.yulan("use", "tiny", "--profile", "cpu-2")
+    clone.commit("Use the tiny recipe")
+    clone.dvc("repro")
+    clone.commit("Build the tiny recipe")
+    return clone
+
+
 @contextmanager
 def hub(clone: Clone, folder: Path) -> Iterator[tuple[str, str]]:
     """A rehearsal hub served by the clone's own command: (address, token)."""

@@ -12,24 +12,14 @@ import pytest
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
-from clone import Clone, hub, make_clone, write_tiny
+from clone import Clone, hub, make_built, make_clone
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A clone in which `dvc repro` has built the tiny recipe."""
-    clone = make_clone(tmp_path_factory.mktemp("road") / "clone")
-    write_tiny(clone.root)
-    clone.commit("Add the tiny recipe")
-    (clone.root / "dvc.lock").unlink(missing_ok=True)
-    clone.commit("Start without a lock") if clone.run("git", "status", "--porcelain").stdout else None
-    clone.yulan("use", "tiny", "--profile", "cpu-2")
-    clone.commit("Use the tiny recipe")
-    clone.dvc("repro")
-    clone.commit("Build the tiny recipe")
-    return clone
+    return make_built(tmp_path_factory.mktemp("road") / "clone")
 
 
 def artifact(clone: Clone, *parts: str) -> dict:

@@ -26,6 +26,8 @@ VERBS = {
     "publish": ("publish", "Publish a judged bundle to a hub."),
     "pull": ("pull", "Fetch a revision of a release and verify every byte."),
     "replay": ("replay", "Train a published stretch again: EXACT, CLOSE or DIFFERENT."),
+    "reproduce": ("reproduce", "Train or build a release again, and sign a report of what came out equal."),
+    "restore": ("restore", "Put this clone into the state of a release: commit, outputs, runs."),
     "show": ("show", "Print a recipe, profile or phase."),
     "study": ("study", "Ask a question of training: many small runs, many seeds."),
     "track": ("track", "Look at training runs, or rebuild their store."),

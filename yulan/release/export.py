@@ -65,6 +65,13 @@ def begin_of(recipe: Recipe, phase: str, trained: Path) -> End:
     return End(phase=phase, step=step, folder=folder, final=False)
 
 
+def kept_of(recipe: Recipe, phase: str, trained: Path) -> list[End]:
+    """What the trainer kept of a phase besides its end and what it began re-balanced with."""
+    first, last = recipe.start(phase), recipe.start(phase) + recipe.phase(phase).steps
+    steps = [step for step in steps_in(trained / CHECKPOINTS) if first < step < last]
+    return [End(phase=phase, step=step, folder=trained / CHECKPOINTS / f"step-{step:06d}", final=False) for step in steps]
+
+
 def export(end: End, recipe: Recipe, tokenizer: Path, into: Path, dtype: str = DTYPE) -> None:
     """Write config, weights, tokenizer and generation settings into `into`.
 

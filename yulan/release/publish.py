@@ -21,6 +21,8 @@ from yulan.release.transaction import Put, Say, put
 from yulan.release.verdict import VERDICT
 from yulan.schema import load_json
 
+MANIFESTS = "manifests"
+"""In the records: manifests of the stages after the bundle's inputs, which `lineage/` has not."""
 LAST = "final"
 """Set after every other tag of a repository."""
 
@@ -112,6 +114,9 @@ def gather(ready: Ready, layout: Layout, commit: str) -> Path:
         files.link(layout.stage("gate").data / VERDICT, made / VERDICT)
         files.copy(layout.root / "dvc.lock", made / "dvc.lock")
         files.write_json(made / "commit.json", {"commit": commit})
+        for stage in ("bundle", "gate", "report"):
+            if layout.stage(stage).manifest.exists():
+                files.copy(layout.stage(stage).manifest, made / MANIFESTS / f"{stage}.json")
         for path in sorted(layout.artifacts.rglob(MANIFEST)):
             if "data" in path.relative_to(layout.artifacts).parts:
                 continue

@@ -186,8 +186,9 @@ def make_inputs(root: Path) -> Inputs:
         write_step(work / "train" / name / "checkpoints" / f"step-{step:06d}", book, name, step)
         if phase.rebalance:
             write_begin(work / "train", book, name)
-        for log in ("metrics.jsonl", "replay.jsonl"):
-            files.write_rows(work / "train" / name / log, [{"step": step}])
+        row = {"step": step, "loss": 2.5, "z": 0.1, "lr": 0.01, "grad_norm": 1.5, "tokens": 256}
+        for log, told in {"metrics.jsonl": row, "replay.jsonl": {"step": step}, "watch.jsonl": {"step": step}}.items():
+            files.write_rows(work / "train" / name / log, [told])
         files.write_json(work / "evaluate" / name / "evaluation.json", evaluation(name, step))
         ends.append(end_of(recipe, name, work / "train" / name))
         export(ends[-1], recipe, work / "tokenizer", work / "export" / ends[-1].revision)

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.pipeline.clone import HERE
 from tests.unit.release.kit import contents
-from tests.unit.release.small import evaluation, make_inputs
+from tests.unit.release.small import evaluation, make_inputs, write_step
 from yulan import files, manifest
 from yulan.data.index import seen
 from yulan.data.index.at import Phase
@@ -81,6 +81,23 @@ def test_a_states_revision_has_all_that_going_on_with_own_text_needs(small: Path
     assert (start.recipe.name, start.state.global_step) == ("tiny", 24)
     codec = load(find_tokenizer(start, None), start.recipe.data.tokenizer, begin_with_bos=False)
     assert codec.vocab_size == start.recipe.data.tokenizer.vocab_size
+
+
+def test_every_kept_checkpoint_is_a_states_revision_with_its_logs(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "clone")
+    step = inputs.book.recipe.start("phase-02") + 4
+    write_step(inputs.trained["phase-02"] / "checkpoints" / f"step-{step:06d}", inputs.book, "phase-02", step)
+    release = build(inputs, tmp_path / "bundle")
+    kept = f"phase-02-step-{step:06d}"
+    assert kept in release.states.revisions.keys() - release.model.revisions.keys()
+    folder = tmp_path / "bundle" / "states" / kept
+    assert {"metrics.jsonl", "replay.jsonl", "watch.jsonl", "checkpoint"} <= {path.name for path in folder.iterdir()}
+    assert check(folder).differences == ()
+    assert "yulan continue" not in (folder / "README.md").read_text()
+    # So every file of a training is in the release, and a clone can be restored from it.
+    told = {file.sha256 for path in (tmp_path / "bundle").rglob("manifest.json") for file in manifest.read(path).files}
+    for phase, trained in inputs.trained.items():
+        assert {file.sha256 for file in manifest.survey(trained)} <= told, phase
 
 
 def test_what_a_phase_began_rebalanced_with_is_a_states_revision_that_pins_its_parent(small: Path):

@@ -5,21 +5,18 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from pipelines import bundle, export, gate
-from pipelines.stage import Stage
+from pipelines import gate
 from tests.pipeline.clone import HERE
+from tests.unit.release.judged import make_judged, stage
 from tests.unit.release.kit import NAME, contents, start_git
-from tests.unit.release.small import make_inputs
-from yulan import files, manifest
+from yulan import manifest
 from yulan.errors import IntegrityError
 from yulan.layout import Layout
 from yulan.params import params_for, write_params
-from yulan.profile import load_profile
 from yulan.rehearsal import running_hub
 from yulan.release.export import end_of
 from yulan.release.verdict import read_verdict
@@ -27,42 +24,9 @@ from yulan.release.verdict import read_verdict
 pytestmark = pytest.mark.slow
 
 
-def stage(layout: Layout, name: str) -> Stage:
-    from yulan.recipe import load_recipe
-
-    book = load_recipe(layout.root, "tiny")
-    made = Stage(
-        name=name,
-        phase=None,
-        book=book,
-        layout=layout,
-        profile=load_profile("cpu-1"),
-        params=params_for(book.recipe, "cpu-1"),
-        started=time.time(),
-    )
-    files.remove(made.place.data)
-    files.make_folder(made.place.data)
-    return made
-
-
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    """A clone whose last three stages have run on what the others left."""
-    root = tmp_path_factory.mktemp("judged") / "clone"
-    inputs = make_inputs(root)
-    layout, work = Layout(root=root, recipe="tiny"), root / "work"
-    for name in ("scored", "decontaminated", "shards", "tokenizer", "synthesize", "index", "figures"):
-        files.link_tree(work / ("text" if name == "decontaminated" else name), layout.stage(name).data)
-        manifest.seal(layout.stage(name), layout, stage=name, inputs={}, keys={}, summary={})
-    for name in ("mix", "train", "evaluate"):
-        for phase in inputs.book.recipe.phases:
-            place = layout.stage(name, phase)
-            files.link_tree(work / name / phase, place.data)
-            manifest.seal(place, layout, stage=name, phase=phase, inputs={}, keys={}, summary={})
-    files.remove(work)
-    for name, module in {"export": export, "bundle": bundle, "gate": gate}.items():
-        module.work(stage(layout, name))
-    return layout
+    return make_judged(tmp_path_factory.mktemp("judged") / "clone")
 
 
 def test_the_stages_leave_a_bundle_with_a_passing_verdict(judged: Layout):

@@ -26,7 +26,8 @@ def build(inputs: Inputs, into: Path) -> Release:
     """
     main = inputs.main
     data = lay_data(inputs, into / "data" / MAIN)
-    states = {end.revision: lay_states(inputs, end, into / "states" / end.revision, data) for end in inputs.ends}
+    lasting = (*inputs.ends, *inputs.kept)
+    states = {end.revision: lay_states(inputs, end, into / "states" / end.revision, data) for end in lasting}
     for begin in inputs.begins:
         states[begin.revision] = lay_begin(inputs, begin, into / "states" / begin.revision, data, states)
     model = {

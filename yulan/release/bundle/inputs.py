@@ -8,7 +8,7 @@ from typing import Any
 from yulan import files
 from yulan.errors import DataError
 from yulan.recipe import Book
-from yulan.release.export import End, begin_of
+from yulan.release.export import End, begin_of, kept_of
 
 UNKNOWN = "unknown"
 
@@ -73,12 +73,18 @@ class Inputs:
         recipe = self.book.recipe
         return tuple(begin_of(recipe, name, self.trained[name]) for name, phase in recipe.phases.items() if phase.rebalance)
 
+    @property
+    def kept(self) -> tuple[End, ...]:
+        """Checkpoints before the end of their phase, published among the states for those who replay or restore."""
+        recipe = self.book.recipe
+        return tuple(end for name in recipe.phases for end in kept_of(recipe, name, self.trained[name]))
+
     def parent_of(self, begin: End) -> End:
         """What a phase that begins re-balanced was made from: its parent's end."""
         return next(end for end in self.ends if end.phase == self.book.recipe.phase(begin.phase).after)
 
     def end_of(self, begin: End) -> End:
-        """The end of the phase that one begins."""
+        """The end of the phase that one begins or lies in."""
         return next(end for end in self.ends if end.phase == begin.phase)
 
     def tags(self) -> dict[str, str]:

@@ -29,7 +29,7 @@ def lay_model(inputs: Inputs, end: End, folder: Path, data: str, states: str) ->
     recipe = inputs.book.recipe
     inputs.place_common(folder, recipe.release.licences.weights)
     files.link_tree(inputs.exported / end.revision, folder)
-    files.link(inputs.evaluated[end.phase] / EVALUATION, folder / EVALUATION)
+    files.link_tree(inputs.evaluated[end.phase], folder)
     pictures = inputs.place_pictures(folder, PICTURES if end.final else {})
     state = read_checkpoint(end.folder).state
     dtype = load_json(folder / "config.json")["dtype"]

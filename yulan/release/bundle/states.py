@@ -14,7 +14,7 @@ from yulan.train.checkpoint.rebalance import FACTORS, stated
 
 CHECKPOINT, TOKENIZER = "checkpoint", "tokenizer"
 TOKENIZER_FILE = "tokenizer.json"
-LOGS = ("metrics.jsonl", "replay.jsonl")
+LOGS = ("metrics.jsonl", "replay.jsonl", "watch.jsonl")
 
 
 def lay_states(inputs: Inputs, end: End, folder: Path, data: str) -> str:
@@ -22,8 +22,9 @@ def lay_states(inputs: Inputs, end: End, folder: Path, data: str) -> str:
     recipe = inputs.book.recipe
     for log in LOGS:
         files.link(inputs.trained[end.phase] / log, folder / log)
-    following = next((name for name, phase in recipe.phases.items() if phase.after == end.phase), None)
-    return _lay(inputs, end, end, folder, {"data/main": data}, {}, next=following, parent=None)
+    last = inputs.end_of(end)
+    following = next((name for name, phase in recipe.phases.items() if phase.after == end.phase and end == last), None)
+    return _lay(inputs, end, last, folder, {"data/main": data}, {}, next=following, parent=None)
 
 
 def lay_begin(inputs: Inputs, begin: End, folder: Path, data: str, states: Mapping[str, str]) -> str:

@@ -1,0 +1,277 @@
+"""A clone of git alone becomes what a release was made from, as far as the release may hold it."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from tests.unit.release.judged import Origin, dvc, make_origin, run
+from tests.unit.release.kit import NAME, contents
+from yulan import files
+from yulan.cli import main
+from yulan.errors import HubError, IntegrityError, StateError
+from yulan.layout import Layout
+from yulan.rehearsal import running_hub
+from yulan.release.hub import Hub
+from yulan.release.names import parse
+from yulan.release.pull import Offer
+from yulan.release.restore import published
+from yulan.release.restore import run as restoring
+from yulan.release.restore.cache import cache_of, require_sound
+from yulan.release.restore.clone import move, require_movable
+from yulan.release.restore.lock import read_lock
+from yulan.release.restore.published import Published
+from yulan.release.restore.run import restore
+from yulan.release.restore.told import Restored
+from yulan.release.trust import load_trust, new_key
+
+pytestmark = pytest.mark.slow
+PARENT = "train@phase-02"
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Origin]:
+    folder = tmp_path_factory.mktemp("origin")
+    new_key(folder / "key")
+    with running_hub(folder / "hub") as served:
+        yield make_origin(folder / "clone", served, folder / "key")
+
+
+@pytest.fixture
+def clone(origin: Origin, tmp_path: Path) -> Path:
+    """Two commits behind a release's: it has other work on its branch."""
+    root = origin.clone(tmp_path / "clone")
+    files.write_text(root / "later.txt", "later\n")
+    run(root, "git", "add", "later.txt")
+    run(root, "git", "commit", "-q", "-m", "Later")
+    return root
+
+
+def bring(origin: Origin, root: Path, address: str = f"hf://{NAME}@final", **told: object) -> Restored:
+    return restore(Hub(origin.served.url, None), parse(address), root, lambda _: None, **told)
+
+
+def branch(root: Path) -> str:
+    return run(root, "git", "rev-parse", "main").stdout.strip()
+
+
+def test_a_clone_is_put_into_the_state_of_a_release(origin: Origin, clone: Path):
+    before = branch(clone)
+    done = bring(origin, clone, trust=load_trust(origin.root.parent / "key.pub"))
+    assert done.to_do == ()
+    assert done.was == "main"
+    assert branch(clone) == before, "the branch of whoever restores is not moved"
+    assert done.commit == run(clone, "git", "rev-parse", "HEAD").stdout.strip() == branch(origin.root)
+    assert {"bundle", "gate", "export", "index", "synthesize", "mix@phase-03", PARENT} <= set(done.outputs)
+    for target in done.outputs:
+        home = Path(*target.split("@"))
+        for part in ("data", "manifest.json"):
+            one, other = (layout.artifacts / home / part for layout in (origin.layout, Layout(root=clone, recipe="tiny")))
+            assert one.read_bytes() == other.read_bytes() if one.is_file() else contents(one) == contents(other), target
+    assert done.fetched < done.bytes, "equal files are fetched once, and release.json is made"
+    # Twice, and nothing comes over the wire again.
+    again = bring(origin, clone)
+    assert (again.fetched, again.to_do, again.outputs) == (0, (), done.outputs)
+    assert run(clone, "git", "status", "--porcelain").stdout == ""
+
+
+def test_what_is_left_out_is_told_with_its_licence(origin: Origin, clone: Path):
+    runner = CliRunner()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clone)
+        told = runner.invoke(main, ["restore", f"hf://{NAME}-data", "--from", origin.served.url, "--dry-run"])
+        as_json = runner.invoke(main, ["restore", f"hf://{NAME}-data", "--from", origin.served.url, "--dry-run", "--json"])
+    assert "nothing was changed" in told.stdout
+    assert "left out   shards: 11 files" in told.stdout
+    for row in ("BSD-3-Clause: code/networkx", "unknown: en/wiki", "Apache-2.0: synthetic/sums"):
+        assert f"             {row}\n" in told.stdout
+    rows = {(row["target"], row["source"]): row["licence"] for row in json.loads(as_json.stdout)["left_out"]}
+    assert rows["shards", "en/wiki"] == "unknown"
+    assert rows["decontaminated", "code/networkx"] == "BSD-3-Clause"
+    assert rows["tokenizer", None] is None
+    assert not (clone / ".dvc" / "cache").exists()
+    assert run(clone, "git", "symbolic-ref", "--short", "HEAD").stdout.strip() == "main"
+
+
+def test_one_stage_is_restored_alone_and_links_into_the_cache(origin: Origin, clone: Path):
+    done = bring(origin, clone, only=[PARENT])
+    assert done.outputs == (PARENT,)
+    assert done.to_do == ()
+    folder = Layout(root=clone, recipe="tiny").stage("train", "phase-02").data
+    names = {path.stat().st_ino for path in (clone / ".dvc" / "cache").rglob("*") if path.is_file()}
+    for path in (p for p in folder.rglob("*") if p.is_file() and p.stat().st_size):
+        assert path.stat().st_ino in names
+        assert path.stat().st_mode & 0o222 == 0, "no name of it may be written through"
+    assert not Layout(root=clone, recipe="tiny").stage("mix", "phase-01").data.exists()
+    with pytest.raises(StateError, match="the release tells of no output train"):
+        bring(origin, clone, only=["train@phase-99"])
+
+
+def test_the_runs_are_made_from_the_logs_and_a_store_that_is_there_stays(origin: Origin, clone: Path):
+    assert bring(origin, clone, only=[PARENT]).runs
+    store = Layout(root=clone, recipe="tiny").tracking
+    assert store.exists()
+    files.write_bytes(store, b"mine")
+    assert not bring(origin, clone, only=[PARENT]).runs
+    assert store.read_bytes() == b"mine"
+
+
+def test_work_that_is_not_committed_is_never_touched(origin: Origin, clone: Path):
+    files.write_text(clone / "later.txt", "changed\n")
+    with pytest.raises(StateError, match="the tree is dirty") as told:
+        bring(origin, clone, only=[PARENT])
+    assert told.value.evidence == ("later.txt",)
+    assert not (clone / ".dvc" / "cache").exists(), "nothing was fetched either"
+    run(clone, "git", "checkout", "later.txt")
+    # An output that DVC does not know by any name.
+    own = Layout(root=clone, recipe="tiny").stage("train", "phase-02").data / "own.txt"
+    files.write_text(own, "mine")
+    with pytest.raises(StateError, match="dvc checkout failed") as told:
+        bring(origin, clone, only=[PARENT])
+    assert any("own.txt" in row for row in told.value.evidence)
+    assert own.read_text() == "mine"
+
+
+def test_a_file_that_git_would_overwrite_stops_it(origin: Origin, clone: Path):
+    run(clone, "git", "rm", "-q", "LICENSE")
+    run(clone, "git", "commit", "-q", "-m", "Without")
+    files.write_text(clone / "LICENSE", "mine")
+    with pytest.raises(StateError, match="git cannot check the commit out"):
+        move(clone, branch(origin.root))
+    assert (clone / "LICENSE").read_text() == "mine"
+
+
+def test_a_clone_without_the_commit_is_told_to_fetch_it(clone: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(StateError, match="this clone has no commit 0000"):
+        require_movable(clone, "0" * 40, {})
+    monkeypatch.setenv("PATH", str(clone))
+    with pytest.raises(StateError, match="git is not installed"):
+        require_movable(clone, "0" * 40, {})
+
+
+def test_interrupted_it_goes_on_where_it_stopped(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch):
+    real, calls = published.bring, []
+    lists = len(_small_files(origin, clone, monkeypatch))
+
+    def cut(*words: object) -> int:
+        calls.append(words)
+        if len(calls) == lists + 2:
+            raise HubError("the hub does not answer", where="here", cure="Try again")
+        return real(*words)  # type: ignore[arg-type]
+
+    head = branch(clone)
+    monkeypatch.setattr(published, "bring", cut)
+    with pytest.raises(HubError):
+        bring(origin, clone, only=[PARENT])
+    assert run(clone, "git", "rev-parse", "HEAD").stdout.strip() == head, "until all is fetched the clone is as it was"
+    monkeypatch.undo()
+    done = bring(origin, clone, only=[PARENT])
+    assert done.to_do == ()
+    assert 0 < done.fetched < done.bytes
+
+
+def _small_files(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What is brought before any output: manifests and records."""
+    calls: list[object] = []
+    real = published.bring
+    with monkeypatch.context() as patch:
+        patch.setattr(published, "bring", lambda *words: (calls.append(words), real(*words))[1])
+        bring(origin, clone, dry_run=True)
+    return calls
+
+
+def test_an_address_of_another_release_is_refused(origin: Origin, tmp_path: Path):
+    hub = Hub(origin.served.url, origin.served.token)
+    repo = parse(f"hf://{NAME}").repo
+    root = next(iter(hub.api.list_repo_commits(repo.id)[::-1])).commit_id
+    with pytest.raises(HubError, match="is not part of the release that the states' main tells of"):
+        bring(origin, origin.clone(tmp_path / "clone"), f"hf://{NAME}@{root}")
+
+
+def test_another_key_is_refused_before_anything_is_fetched(origin: Origin, clone: Path, tmp_path: Path):
+    new_key(tmp_path / "other")
+    with pytest.raises(IntegrityError, match="signed by a key that is not trusted"):
+        bring(origin, clone, trust=load_trust(tmp_path / "other.pub"))
+
+
+def test_a_release_without_records_or_with_strange_ones_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    address = parse(f"hf://{NAME}-states")
+    bare = Offer(repo=address.repo, commit="0" * 40, raw={}, lists={}, files={}, tree={})
+    monkeypatch.setattr(published, "offer", lambda *_, **__: bare)
+    hub = Hub("http://127.0.0.1:9", None)
+    with pytest.raises(HubError, match="the release has no records"):
+        published.find(hub, address, tmp_path, print)
+    told = {"name": NAME, "recipe": "tiny", "commit": "0" * 40, "signed": None, "work": tmp_path}
+    with pytest.raises(HubError, match=r"the release has no records/dvc\.lock"):
+        Published(hub=hub, offers={"states/main": bare}, spots={}, **told).read("records/dvc.lock")
+    for subjects in ({"name": "model/../main"}, {"name": "code/main"}):
+        with pytest.raises(IntegrityError, match=r"provenance\.json names the revision"):
+            published._keys({subjects["name"]: "0" * 64}, address)
+    for told in ({}, [], {"subject": [], "predicate": {"buildDefinition": {}}}):
+        with pytest.raises(IntegrityError, match=r"provenance\.json is no provenance of a release"):
+            published._read(told, address)
+
+
+@pytest.mark.parametrize(
+    ("path", "md5"),
+    [
+        ("artifacts/tiny/../../.bashrc", "0" * 32),
+        ("artifacts/tiny/shards/data", "../../../x"),
+        ("artifacts/tiny/mix/data", "0" * 32),
+    ],
+)
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path: Path, path: str, md5: str):
+    lock = files.write_text(tmp_path / "dvc.lock", f"stages: {{shards: {{outs: [{{path: '{path}', md5: '{md5}', size: 1}}]}}}}\n")
+    with pytest.raises(IntegrityError, match=r"is no dvc\.lock of the recipe tiny"):
+        read_lock(lock, "tiny")
+
+
+def test_files_that_are_not_the_output_of_the_lock_are_refused(clone: Path, tmp_path: Path):
+    cache = cache_of(clone)
+    md5 = cache.add(files.write_text(tmp_path / "one.txt", "one"))
+    with pytest.raises(IntegrityError, match=r"the files are not the output 0000.*dir of dvc.lock"):
+        cache.add_folder({"one.txt": md5}, "0" * 32 + ".dir")
+
+
+def test_bytes_written_through_a_link_into_the_cache_are_found(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch):
+    bring(origin, clone, only=[PARENT])
+    monkeypatch.chdir(clone)
+    runner = CliRunner()
+    assert "Give a FOLDER, or --cache." in runner.invoke(main, ["verify"]).stderr
+    sound = runner.invoke(main, ["verify", "--cache"])
+    assert sound.exit_code == 0
+    assert "objects, all have the bytes of their names" in sound.stdout
+    path = Layout(root=clone, recipe="tiny").stage("train", "phase-02").data / "metrics.jsonl"
+    path.chmod(0o644)
+    with path.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(IntegrityError, match="1 objects of the cache have other bytes than their names say"):
+        require_sound(cache_of(clone))
+    assert runner.invoke(main, ["verify", "--cache"]).exit_code == 5
+
+
+def test_the_stages_own_outputs_are_stored_once(origin: Origin):
+    """DVC keeps what stages wrote as hard links into its cache, also where a bundle holds what a training wrote."""
+    trained, bundle = origin.layout.stage("train", "phase-02").data, origin.layout.stage("bundle").data
+    (weights,) = trained.glob("checkpoints/*/weights-*")
+    inode = weights.stat().st_ino
+    (same,) = [p for p in bundle.glob("states/phase-02-*/checkpoint/weights-*") if p.read_bytes() == weights.read_bytes()]
+    assert same.stat().st_ino == inode
+    assert inode in {p.stat().st_ino for p in (origin.root / ".dvc" / "cache").rglob("*") if p.is_file()}
+
+
+def test_runs_that_cannot_be_imported_are_told(clone: Path, monkeypatch: pytest.MonkeyPatch):
+    layout = Layout(root=clone, recipe="tiny")
+    shutil.rmtree(clone / "recipes")
+
+    with pytest.raises(StateError, match="the MLflow store was not made"):
+        restoring.track(layout)
+
+
+def test_dvc_is_asked_by_its_own_command(tmp_path: Path):
+    with pytest.raises(StateError, match="dvc cache failed"):
+        cache_of(tmp_path)
+    assert "dvc" in dvc(tmp_path, "--help").stdout

@@ -1,0 +1,1 @@
+"""A release made or trained again, in a clone of its own, and a signed report of what came out equal."""
