@@ -1,14 +1,13 @@
 """Each planted fault is found and named; a repository without one gives no finding that matters."""
 
 import json
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import huggingface_hub as stock
 import pytest
 from click.testing import CliRunner
 
+from tests.unit.release.audit_kit import CARD, Files, asked, clean, findings, serve, step, surveyed, tensors
 from tests.unit.release.kit import NAME
 from yulan.cli import main
 from yulan.errors import HubError, StateError
@@ -18,59 +17,13 @@ from yulan.rehearsal import running_hub
 from yulan.release.audit.deep import contents
 from yulan.release.audit.run import audit, compare
 from yulan.release.audit.survey import Seen, Survey, look
-from yulan.release.hub import Hub
 from yulan.release.names import Repo, any_repo
-
-CARD = b"---\nlicense: mit\n---\n# A model\nSee [its settings](config.json).\n"
-Files = dict[str, bytes]
-
-
-def tensors(**values: list[float]) -> bytes:
-    """A safetensors file of fp32."""
-    table, body = {}, b""
-    for name, numbers in values.items():
-        raw = struct.pack(f"<{len(numbers)}f", *numbers)
-        table[name] = {"dtype": "F32", "shape": [len(numbers)], "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    head = json.dumps(table).encode()
-    head += b" " * (-len(head) % 8)
-    return struct.pack("<Q", len(head)) + head + body
-
-
-def step(number: int) -> Files:
-    return {"model.safetensors": tensors(w=[float(number)] * 64), "config.json": b'{"model_type": "llama"}'}
-
-
-def clean() -> dict[str, Files]:
-    """A series of checkpoints as Pythia names them; `main` is the last."""
-    made = {f"step{number}": step(number) | {"README.md": CARD, "LICENSE": b"MIT\n"} for number in (0, 1000, 2000)}
-    return {"main": made["step2000"], **made}
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with running_hub(tmp_path_factory.mktemp("audited")) as served:
         yield served
-
-
-def serve(hub: Served, name: str, revisions: dict[str, Files], kind: str = "model") -> Repo:
-    """Put a repository there with the stock client, each branch from nothing."""
-    api = stock.HfApi(endpoint=hub.url, token=hub.token)
-    api.create_repo(name, repo_type=kind)
-    ours = Hub(hub.url, hub.token)
-    repo = Repo(id=name, part="data" if kind == "dataset" else "model")
-    for branch, files in revisions.items():
-        if branch != "main":
-            ours.branch(repo, branch)
-        operations = [stock.CommitOperationAdd(path, data) for path, data in files.items()]
-        api.create_commit(name, operations, commit_message="x", revision=branch, repo_type=kind)
-    return repo
-
-
-def findings(hub: Served, name: str, revisions: dict[str, Files]) -> dict[str, str]:
-    """What an audit said, by rule: severity, place and sentence; notes aside."""
-    found = audit(look(Hub(hub.url, hub.token), serve(hub, name, revisions))).findings
-    return {each.id: f"{each.severity} {each.where} {each.what}" for each in found if each.severity != "note"}
 
 
 def test_a_clean_series_gives_no_finding(hub: Served):
@@ -143,7 +96,7 @@ def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
         changed["step1000"]["config.json"] = b"{}"
         del changed["step0"]["LICENSE"]
         serve(other, "a/mirrored", changed)
-        one, two = look(Hub(hub.url, None), repo), look(Hub(other.url, None), repo)
+        one, two = surveyed(hub, repo), surveyed(other, repo)
         assert list(compare(one, one, "itself")) == []
         rows = {f"{each.where} {each.what}" for each in compare(one, two, "there")}
         assert rows == {"step1000 there: changed config.json", "step0 there: missing LICENSE"}
@@ -152,7 +105,7 @@ def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
 def test_deep_finds_what_only_bytes_tell(hub: Served):
     revisions = {name: dict(files) for name, files in clean().items()}
     revisions["step1000"]["model.safetensors"] = tensors(w=[float("nan")] * 64)
-    survey = look(Hub(hub.url, None), serve(hub, "a/deep", revisions))
+    survey = surveyed(hub, serve(hub, "a/deep", revisions), deep=True)
     assert audit(survey).findings == ()
     assert [(each.id, each.where) for each in contents(survey, lambda _: None)] == [("not-finite", "step1000:model.safetensors")]
 
@@ -170,13 +123,12 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
     new_key(tmp_path / "key")
     with running_hub(tmp_path / "hub") as served:
         go(layout, served, key=tmp_path / "key")
-        asked = Hub(served.url, None)
-        survey = look(asked, Repo(id=NAME, part="model"))
-        beside = states_of(asked, survey.repo)
+        survey = surveyed(served, Repo(id=NAME, part="model"))
+        beside = states_of(asked(served), survey.repo)
         assert beside is not None
         found = audit(survey, beside)
-        assert [each for each in found.findings if each.severity == "error"] == []
-        assert "cast-unchecked" not in {each.id for each in found.findings}
+        assert found.findings == ()
+        assert "cast-unchecked" not in {each.id for each in found.notes}
         assert audit(beside).layouts == ("unknown", "yulan")
         # Another checkpoint's master under this label.
         names = [seen.name for seen in beside.revisions if seen.name.startswith("phase-")]
@@ -190,27 +142,9 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
             )
             for seen in beside.revisions
         )
-        crossed = Survey(repo=beside.repo, revisions=wrong, tags={}, hub=asked)
+        crossed = Survey(repo=beside.repo, revisions=wrong, tags={}, hub=asked(served))
         assert "cast" in {each.id for each in audit(survey, crossed).findings}
         assert "label-step" in {each.id for each in audit(crossed).findings}
-
-
-def test_a_hundred_and_fifty_revisions_take_one_request_each_and_few_more(hub: Served, monkeypatch: pytest.MonkeyPatch):
-    revisions = {f"step{n}": step(n) | {"README.md": CARD, "LICENSE": b"MIT\n"} for n in range(30)}
-    repo = serve(hub, "a/many", {"main": revisions["step29"], **revisions})
-    asked = Hub(hub.url, hub.token)
-    count = [0]
-    for name in ("tree", "refs", "read", "part"):
-        before = getattr(asked, name)
-
-        def counted(*words: object, _before: Callable[..., object] = before, **more: object) -> object:
-            count[0] += 1
-            return _before(*words, **more)
-
-        monkeypatch.setattr(asked, name, counted)
-    audit(look(asked, repo))
-    # One of the refs, one for each commit, five small texts, and eight heads of large files.
-    assert count[0] <= 1 + 31 + 5 + 8
 
 
 def test_the_command_prints_a_table_and_its_exit_code_tells(hub: Served, tmp_path: Path):
@@ -223,7 +157,7 @@ def test_the_command_prints_a_table_and_its_exit_code_tells(hub: Served, tmp_pat
     assert done.exit_code == 0
     assert json.loads(done.stdout)["revisions"] == 4
     with pytest.raises(HubError, match="no such repository"):
-        look(Hub(hub.url, None), Repo(id="a/nobody", part="model"))
+        look(asked(hub), Repo(id="a/nobody", part="model"))
 
 
 @pytest.mark.parametrize("text", ["a/b", "hf://a", "hf://a/../b", "hf://--flag/x", "hf://a/b@../c", "hf://datasets/a"])
