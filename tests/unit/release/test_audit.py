@@ -128,7 +128,13 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
         assert beside is not None
         found = audit(survey, beside)
         assert found.findings == ()
-        assert "cast-unchecked" not in {each.id for each in found.notes}
+        assert {each.id for each in found.notes} == {"distance-unchecked", "link-unchecked"}
+        # Every number of every revision, folded or not, and every byte.
+        whole = surveyed(served, survey.repo, deep=True)
+        masters = states_of(asked(served), survey.repo, deep=True)
+        assert masters is not None
+        assert audit(whole, masters).findings == audit(masters).findings == ()
+        assert list(contents(whole, lambda _: None)) == list(contents(masters, lambda _: None)) == []
         assert audit(beside).layouts == ("unknown", "yulan")
         # Another checkpoint's master under this label.
         names = [seen.name for seen in beside.revisions if seen.name.startswith("phase-")]
