@@ -71,7 +71,7 @@ def findings(hub: Served, name: str, revisions: dict[str, Files]) -> dict[str, s
     return {each.id: f"{each.severity} {each.where} {each.what}" for each in found}
 
 
-def lay(root: Path, name: str, revisions: dict[str, Files]) -> Repo:
+def lay(root: Path, name: str, revisions: dict[str, Files], also_large: str = ".pt") -> Repo:
     """Put a repository into the storage of a hub that does not run yet: many commits take seconds, not minutes."""
     store = Store(root)
     repo = store.repo("model", name)
@@ -80,7 +80,7 @@ def lay(root: Path, name: str, revisions: dict[str, Files]) -> Repo:
         tree = {}
         for path, data in files.items():
             sha = store.objects.put(data)
-            tree[path] = large(sha, len(data)) if path.endswith((".safetensors", ".pt", ".bin")) else small(data)
+            tree[path] = large(sha, len(data)) if path.endswith((".safetensors", ".pt", ".bin", also_large)) else small(data)
         if branch != "main":
             repo.add_branch(branch, start=None, empty=True, overwrite=False)
         repo.add_commit(f"{HEADS}{branch}", lambda _, tree=tree: tree, title="x", message="")  # type: ignore[misc]

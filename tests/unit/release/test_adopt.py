@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,25 @@ from click.testing import CliRunner, Result
 from tests.pipeline.clone import HERE
 from tests.unit.release.audit_kit import Files, lay
 from tests.unit.release.faulty import Answer, Forward, faulty
-from tests.unit.release.replica import replica
+from tests.unit.release.replica import checkpoint, replica
 from tests.unit.release.small import make_root
 from yulan import digest, manifest
 from yulan.cli import main
-from yulan.errors import RecipeError
-from yulan.recipe import Recipe, read_recipe
+from yulan.errors import DataError, IntegrityError, RecipeError
+from yulan.recipe import Book, Recipe, read_recipe
 from yulan.recipe.known import load_published
 from yulan.rehearsal import Hub as Served
 from yulan.rehearsal import running_hub
+from yulan.release.adopt import adopt as taken
+from yulan.release.adopt import write
+from yulan.release.audit.asked import Asked
 from yulan.release.audit.claimed import end_of
+from yulan.release.audit.run import audit
+from yulan.release.audit.survey import Seen, Survey, look
+from yulan.release.hub import Hub, Remote
+from yulan.release.names import Repo
 from yulan.schema import check, load_json
+from yulan.train.checkpoint.outgoing import export
 
 REAL = HERE / "recipes" / "yulan-mini"
 Fetched = list[tuple[str, int, int]]
@@ -35,10 +44,14 @@ def recipe() -> Recipe:
 
 
 @pytest.fixture(scope="module")
-def replicas(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> dict[str, Files]:
+def book(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    return make_root(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def replicas(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe, book: Book) -> dict[str, Files]:
     """Six of the seven: one has no address. Each is at the step that the recipe gives its phase, but for the one exhibit."""
     work = tmp_path_factory.mktemp("replicas")
-    book = make_root(work / "clone")
     made = {}
     for name, known in load_published(REAL / "published.yaml", recipe).repos.items():
         if known.linked:
@@ -48,8 +61,12 @@ def replicas(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> dict[s
 
 
 @pytest.fixture(scope="module")
-def hub(tmp_path_factory: pytest.TempPathFactory, replicas: dict[str, Files]) -> Iterator[Served]:
+def hub(tmp_path_factory: pytest.TempPathFactory, replicas: dict[str, Files], book: Book) -> Iterator[Served]:
     root = tmp_path_factory.mktemp("theirs")
+    checkpoint(root / "checkpoint", book, 5)
+    export(root / "checkpoint", root / "dcp", "dcp")
+    parts = {path.name: path.read_bytes() for path in sorted((root / "dcp").iterdir())}
+    lay(root, "x/dcp", {"main": parts, "step5": {".metadata": parts[".metadata"]}})
     for name, contents in replicas.items():
         lay(root, name, {"main": contents})
     wrong = replicas[OLD] | {path: data for path, data in replicas[ANNEAL].items() if path.endswith(".safetensors")}
@@ -148,6 +165,15 @@ def test_weights_beside_universal_states_are_compared_with_them_by_ranges(hub: S
     assert "is not the cast of the master's" in {each["what"].partition(" ")[2] for each in json.loads(done.stdout)["findings"]}
 
 
+def test_the_files_that_torchs_metadata_names_are_missed(hub: Served):
+    done = CliRunner().invoke(main, ["audit", "hf://x/dcp", "--from", hub.url, "--json"])
+    found = json.loads(done.stdout)
+    assert found["layouts"] == ["torch-dcp"]
+    assert [(each["where"], each["what"]) for each in found["findings"] if each["id"] == "missing-shard"] == [
+        ("step5", "files are not there: __0_0.distcp")
+    ]
+
+
 def test_a_series_of_nobody_known_is_adopted_with_what_its_names_say(hub: Served, tmp_path: Path):
     done = adopt(hub.url, tmp_path / "in", "hf://x/series")
     assert done.exit_code == 0, done.output
@@ -171,3 +197,33 @@ def test_what_cannot_be_adopted_is_one_line(hub: Served, tmp_path: Path, recipe:
     )
     with pytest.raises(RecipeError, match="no phase named 'phase-99'"):
         load_published(tmp_path / "published.yaml", recipe)
+
+
+def listed(**files: Remote) -> Survey:
+    seen = Seen(name="main", commit="0" * 40, files=files)
+    return Survey(repo=Repo(id="x/y", part="model"), revisions=(seen,), tags={})
+
+
+def test_what_no_manifest_may_hold_is_refused(hub: Served):
+    large = Remote(size=9, sha256="a" * 64, blob="b" * 40)
+    for name in ("../x", "a//b", "a\x1b"):
+        survey = listed(**{name: large})
+        with pytest.raises(IntegrityError, match="is not allowed"):
+            taken(survey, audit(survey))
+    survey = listed(small=Remote(size=17 << 20, sha256=None, blob="b" * 40))
+    with pytest.raises(DataError, match="there is too much of the kind to fetch"):
+        taken(survey, audit(survey))
+    repo = Repo(id="x/series", part="model")
+    asked = look(Asked(Hub(hub.url, None)), repo, "step1")
+    wrong = dict(asked.revisions[0].files) | {"README.md": Remote(size=4, sha256=None, blob="b" * 40)}
+    other = replace(asked, revisions=(replace(asked.revisions[0], files=wrong),))
+    with pytest.raises(IntegrityError, match="the hub serves other bytes than it lists"):
+        taken(other, audit(other))
+
+
+def test_a_branch_whose_name_is_a_path_gets_one_file(tmp_path: Path):
+    survey = listed(w=Remote(size=9, sha256="a" * 64, blob="b" * 40))
+    survey = replace(survey, revisions=tuple(replace(survey.revisions[0], name=name) for name in ("a/b", "../c", "..")))
+    write(tmp_path / "into", {"x/y": taken(survey, audit(survey))})
+    names = {path.relative_to(tmp_path / "into").as_posix() for path in (tmp_path / "into").rglob("*.json")}
+    assert names == {"x/y/findings.json", *(f"x/y/manifests/{name}.json" for name in ("a%2Fb", "..%2Fc", ".."))}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.unit.release.audit_kit import CARD, Files, asked, clean, findings, serve, step, surveyed, tensors
+from tests.unit.release.audit_kit import CARD, Files, asked, clean, findings, lay, serve, step, surveyed, tensors
 from tests.unit.release.kit import NAME
 from yulan.cli import main
 from yulan.errors import HubError, StateError
@@ -74,6 +74,12 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Files]], None], str, str]] = {
         "AdamW with the skipped steps says 992",
     ),
     "folder": (put("global_step1001/zero/w/fp32.pt", PICKLE), "label-step", "the folder global_step1001 says 1001"),
+    # As with the 1,415 checkpoints of https://github.com/allenai/OLMo-core/issues/729.
+    "vanished": (
+        put("checkpoints.csv", b"revision,step\nstep0,0\nstep500,500\nstep1500,1500\n", "main"),
+        "vanished",
+        "error main checkpoints.csv lists what is not there: step500, step1500",
+    ),
     "states-gone": (put("optimizer.safetensors", tensors(m=[0.5])), "no-states", "without optimizer states: step0"),
     "header": (put("more.safetensors", b"\xff" * 64), "safetensors", "a header of"),
 }
@@ -89,6 +95,22 @@ def test_every_planted_fault_is_found_and_named(hub: Served, fault: str):
     assert words in found[rule]
 
 
+def test_several_checkpoints_in_one_revision_each_say_their_own_step(hub: Served):
+    made = clean()
+    made["main"] = dict(made["main"])
+    for number in (500, 1000):
+        made["main"] |= {f"checkpoint-{number}/trainer_state.json": f'{{"global_step": {number}}}'.encode()}
+        made["main"] |= {f"global_step{number}/notes.txt": b"x"}
+    made["main"]["latest"] = b"global_step1000"
+    assert findings(hub, "a/several", made) == {}
+    made["main"]["checkpoint-500/trainer_state.json"] = b'{"global_step": 400}'
+    found = findings(hub, "a/several-wrong", made)["label-step"]
+    assert found.endswith("its folder says 500; checkpoint-500/trainer_state.json says 400")
+    made = clean()
+    made["step1000"]["latest"] = b"global_step999\n"
+    assert findings(hub, "a/latest", made)["label-step"].endswith("its name says 1000; the file latest says 999")
+
+
 def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
     repo = serve(hub, "a/mirrored", clean())
     with running_hub(tmp_path / "mirror") as other:
@@ -100,6 +122,19 @@ def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
         assert list(compare(one, one, "itself")) == []
         rows = {f"{each.where} {each.what}" for each in compare(one, two, "there")}
         assert rows == {"step1000 there: changed config.json", "step0 there: missing LICENSE"}
+
+
+def test_a_mirror_may_store_the_same_bytes_as_a_large_file(tmp_path: Path):
+    made = clean()
+    lay(tmp_path / "one", "a/b", made)
+    changed = made | {"step1000": made["step1000"] | {"config.json": b'{"model_type": "mamba"}'}}
+    lay(tmp_path / "other", "a/b", changed, also_large="config.json")
+    repo = Repo(id="a/b", part="model")
+    with running_hub(tmp_path / "one") as one, running_hub(tmp_path / "other") as other:
+        here, there = surveyed(one, repo), surveyed(other, repo)
+        rows = {(each.where, each.what) for each in compare(here, there, "x") if ".gitattributes" not in each.what}
+        back = {(each.where, each.what) for each in compare(there, here, "x") if ".gitattributes" not in each.what}
+        assert rows == back == {("step1000", "x: changed config.json")}
 
 
 def test_deep_finds_what_only_bytes_tell(hub: Served):
@@ -128,7 +163,7 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
         assert beside is not None
         found = audit(survey, beside)
         assert found.findings == ()
-        assert {each.id for each in found.notes} == {"distance-unchecked", "link-unchecked"}
+        assert {each.id for each in found.notes} == {"distance-unchecked"}
         # Every number of every revision, folded or not, and every byte.
         whole = surveyed(served, survey.repo, deep=True)
         masters = states_of(asked(served), survey.repo, deep=True)

@@ -59,8 +59,12 @@ class Masters:
 
 def casts(model: Survey, states: Survey) -> Iterator[Finding]:
     """Released weights are the stated cast of the fp32 master of the same revision, as it is or folded; asked of a sample."""
+    if model.repo.kind != "model":
+        return
     by_name = {seen.name: seen for seen in states.revisions}
-    pairs = [(seen, by_name[seen.name]) for seen in model.revisions if seen.name in by_name and weights(seen.files)]
+    # A checkpoint's weights are the masters themselves.
+    released = [seen for seen in model.revisions if weights(seen.files) and STATE not in seen.files]
+    pairs = [(seen, by_name[seen.name]) for seen in released if seen.name in by_name]
     checked = 0
     for seen, there in pairs if model.deep else spread(pairs, PAIRS):
         master = masters(states, there, apart=states is not model)
@@ -77,7 +81,7 @@ def casts(model: Survey, states: Survey) -> Iterator[Finding]:
             checked += 1
             if wrong := _wrong(theirs[name], master, name, plain, model.deep):
                 yield Finding(id="cast", severity="error", where=seen.name, what=f"{name} {wrong}")
-    if pairs and not checked:
+    if released and not checked:
         what = "no revision has safetensors and an fp32 master that they could be compared with"
         yield Finding(id="cast-unchecked", severity="note", where=model.repo.id, what=what)
 

@@ -98,7 +98,7 @@ def _revisions(survey: Survey, card: str, where: str) -> Iterator[Finding]:
     known = {seen.name for seen in survey.revisions} | survey.tags.keys()
     asked = dict.fromkeys(found[1] for found in _REVISION.finditer(card))
     absent = [name for name in asked if step_of(name) is not None and name not in known]
-    if absent and len(survey.revisions) > 1:
+    if absent and survey.whole:
         yield Finding(id="dead-link", severity="warning", where=where, what=f"no revision of that name: {among(absent)}")
 
 

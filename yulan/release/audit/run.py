@@ -15,6 +15,7 @@ from yulan.release.audit.finding import Finding, Severity, among
 from yulan.release.audit.layouts import kind
 from yulan.release.audit.links import links
 from yulan.release.audit.survey import Seen, Survey, look
+from yulan.release.audit.whole import whole
 from yulan.release.names import Repo
 
 Rule = Callable[[Survey], Iterator[Finding]]
@@ -25,6 +26,8 @@ RULES: tuple[Rule, ...] = (
     trees.shared_shards,
     trees.names,
     trees.missing,
+    trees.vanished,
+    whole,
     trees.vanished_states,
     trees.pickles,
     trees.remote_code,

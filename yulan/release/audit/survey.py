@@ -43,6 +43,8 @@ class Survey:
     """Null: only what is listed can be asked."""
     deep: bool = False
     """Whether everything is read."""
+    whole: bool = True
+    """Whether these are all revisions, and not one that was asked for."""
     unread: set[str] = field(default_factory=set)
     """Small files that were wanted and not read: too many are there."""
     other: set[str] = field(default_factory=set)
@@ -126,7 +128,7 @@ def look(hub: Asked, repo: Repo, revision: str | None = None, *, deep: bool = Fa
     if revision is not None:
         commit = hub.commit_of(repo, revision)
         one = Seen(name=revision, commit=commit, files=hub.tree(repo, commit))
-        return Survey(repo=repo, revisions=(one,), tags={}, hub=hub, deep=deep)
+        return Survey(repo=repo, revisions=(one,), tags={}, hub=hub, deep=deep, whole=False)
     branches, tags = hub.refs(repo)
     names = sorted(branches, key=lambda name: (name != MAIN, name))
     commits = {name: branches[name] for name in names} | {

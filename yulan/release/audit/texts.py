@@ -40,16 +40,32 @@ def steps_agree(survey: Survey) -> Iterator[Finding]:
         if len(set(told.values())) > 1:
             what = "; ".join(f"{who} says {step}" for who, step in told.items())
             yield Finding(id="label-step", severity="error", where=seen.name, what=what)
+        for name, own in _of_folders(seen).items():
+            for who, step in _trainer(survey, seen, name).items():
+                if step != own:
+                    what = f"its folder says {own}; {who} says {step}"
+                    yield Finding(id="label-step", severity="error", where=f"{seen.name}:{name}", what=what)
+
+
+def _of_folders(seen: Seen) -> dict[str, int]:
+    """Trainers' states that lie in one of several folders of checkpoints, each with the step that its folder's name claims."""
+    found = {
+        name: step
+        for name in sorted(seen.files)
+        if PurePosixPath(name).name in STATES and (step := step_of(PurePosixPath(name).parent.name)) is not None
+    }
+    return found if len(found) > 1 else {}
 
 
 def steps_told(survey: Survey, seen: Seen) -> dict[str, int]:
-    """Which step a revision is at, by whoever says one."""
+    """Which step a revision is at, by whoever says one; several checkpoints in one revision each say their own."""
     told: dict[str, int] = {}
-    if (step := step_of(seen.name)) is not None:
-        told["its name"] = step
-    for step in sorted(folder_steps(seen.files)):
-        told[f"the folder global_step{step}"] = step
-    for name in LATEST & seen.files.keys():
+    label, folders, apart = step_of(seen.name), folder_steps(seen.files), _of_folders(seen)
+    if label is not None:
+        told["its name"] = label
+    if len(folders) == 1 or (label is not None and label not in folders):
+        told |= {f"the folder global_step{step}": step for step in sorted(folders)}
+    for name in sorted(LATEST & seen.files.keys()):
         # Written without a line's end: git's id tells whether it names the step that is expected, and no byte is asked for.
         if seen.files[name].blob in {digest.git_blob(f"global_step{step}".encode()) for step in told.values()}:
             continue
@@ -57,13 +73,13 @@ def steps_told(survey: Survey, seen: Seen) -> dict[str, int]:
             told[f"the file {name}"] = found
     trainers = [name for name in sorted(seen.files) if PurePosixPath(name).name in STATES]
     for name in trainers:
-        told |= _trainer(survey, seen, name)
-    for name in sorted(seen.files):
-        if PurePosixPath(name).name == MODEL_STATES and survey.hub is not None and seen in survey.looked:
+        told |= {} if name in apart else _trainer(survey, seen, name)
+    for name in sorted(seen.files) if len(folders) < 2 and seen in survey.looked else ():
+        if PurePosixPath(name).name == MODEL_STATES and survey.hub is not None:
             told |= {f"{name} ({key})": step for key, step in numbers_in(survey, seen, name, {"global_steps"}).items()}
     if not trainers and MANIFEST in seen.files and CARD_LIST in seen.files:
         step = _dict(_dict(_json(survey, seen, MANIFEST)).get("summary")).get("step")
-        told |= {f"{MANIFEST}": step} if isinstance(step, int) else {}
+        told |= {MANIFEST: step} if isinstance(step, int) else {}
     return told
 
 

@@ -18,9 +18,25 @@ _EMPTY_IS_FINE = {"__init__.py", ".gitkeep", "py.typed"}
 
 def aliases(survey: Survey) -> dict[str, str]:
     """Revision -> the one that checkpoints.csv of `main` declares it to share weights with."""
+    return {row["revision"]: row["alias_of"] for row in _table(survey) if row.get("revision") and row.get("alias_of")}
+
+
+def _table(survey: Survey) -> list[dict[str, str]]:
+    """Rows of checkpoints.csv of `main`; none where it cannot be read."""
     text = survey.text(survey.main, "checkpoints.csv") if survey.main else None
-    rows = list(csv.DictReader(io.StringIO(text or "")))
-    return {row["revision"]: row["alias_of"] for row in rows if row.get("revision") and row.get("alias_of")}
+    try:
+        return list(csv.DictReader(io.StringIO(text or "")))
+    except csv.Error:
+        return []
+
+
+def vanished(survey: Survey) -> Iterator[Finding]:
+    """Every checkpoint that the repository lists is there."""
+    there = {seen.name for seen in survey.revisions} | survey.tags.keys()
+    lost = [row["revision"] for row in _table(survey) if row.get("revision") and row["revision"] not in there]
+    if lost and survey.whole:
+        what = f"checkpoints.csv lists what is not there: {among(lost)}"
+        yield Finding(id="vanished", severity="error", where=MAIN, what=what)
 
 
 def fingerprint(seen: Seen) -> tuple[str, ...]:
