@@ -66,6 +66,15 @@ def git_blob(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
+def git_blob_of(path: Path) -> str:
+    """The same of a file, read in blocks."""
+    state = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            state.update(block)
+    return state.hexdigest()
+
+
 def of_parts(parts: Iterable[bytes]) -> str:
     """sha256 of a stream."""
     state = hashlib.sha256()

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-def _plain(value: object) -> str:
+def shown(value: object) -> str:
     """Show control characters escaped: a file name may not drive the reader's terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
 
@@ -78,9 +78,9 @@ def from_json(raw: dict[str, Any]) -> YulanError:
 
 def render(error: YulanError) -> str:
     """`Error: where: what. cure`, then the evidence, one indented line each (at most 20)."""
-    place = f"{_plain(error.where)}: " if error.where is not None else ""
-    rows = [f"Error: {place}{_plain(error.what)}. {_plain(error.cure)}"]
-    rows += [f"  {_plain(row)}" for row in error.evidence[:20]]
+    place = f"{shown(error.where)}: " if error.where is not None else ""
+    rows = [f"Error: {place}{shown(error.what)}. {shown(error.cure)}"]
+    rows += [f"  {shown(row)}" for row in error.evidence[:20]]
     if len(error.evidence) > 20:
         rows.append(f"  … and {len(error.evidence) - 20} more")
     return "\n".join(rows)

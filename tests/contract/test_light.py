@@ -56,6 +56,8 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("show", "phase", "phase-01"),
         ("plan", "--help"),
         ("verify", "--help"),
+        ("audit", "--help"),
+        ("adopt", "--help"),
         ("checkpoint", "list", "--help"),
         ("replay", "--help"),
         ("restore", "--help"),

@@ -36,6 +36,7 @@ CLASSES = {
     "phase": "yulan.train.onward:PhaseFile",
     "profile": "yulan.profile:Profile",
     "protocol": "yulan.study.protocol:Protocol",
+    "published": "yulan.recipe.known:Published",
     "publication": "yulan.release.publication:Publication",
     "recipe": "yulan.recipe:Recipe",
     "record": "yulan.manifest:Record",

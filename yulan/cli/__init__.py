@@ -11,6 +11,7 @@ from yulan import __version__
 from yulan.errors import YulanError, render
 
 VERBS = {
+    "adopt": ("adopt", "Write down what others published as ours is: manifests, checkpoints.csv, findings."),
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
     "audit": ("audit", "Say what is wrong with a repository on a hub, ours or not."),
     "checkpoint": ("checkpoint", "List, verify, compare, import and export checkpoints."),

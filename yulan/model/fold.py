@@ -1,5 +1,6 @@
-"""The same function as plain Llama: every alpha and multiplier goes into a weight. Rules: YuLan-Mini report."""
+"""The same function as plain Llama: every alpha and multiplier goes into a weight, as `factors` says."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from yulan.errors import IntegrityError
+from yulan.model.factors import factor_of
 from yulan.model.shape import alpha_start, folded_parameters, shrink
 from yulan.recipe.model import Model
 
@@ -17,32 +19,12 @@ def fold(state: Mapping[str, Tensor], model: Model) -> Iterator[tuple[str, Tenso
     Raises: IntegrityError: a published name is missing.
     """
     for parameter in folded_parameters(model):
-        if parameter.name.endswith("o_proj.bias"):
+        made = factor_of(parameter.name, tied=model.tie_embeddings, scale_emb=model.scale_emb, shrink=shrink(model))
+        if made.source is None:
             yield parameter.name, torch.zeros(parameter.shape)
         else:
-            source = (
-                "model.embed_tokens.weight" if parameter.name == "lm_head.weight" and model.tie_embeddings else parameter.name
-            )
-            yield parameter.name, _take(state, source).float() * _factor(parameter.name, state, model)
-
-
-def _factor(name: str, state: Mapping[str, Tensor], model: Model) -> float:
-    """Product of all scalars that act on the tensor called `name`."""
-    owner = name.rpartition(".")[0]
-    layer, role = owner.rpartition(".mlp.")[0] or owner.rpartition(".")[0], owner.rpartition(".")[2]
-    match role:
-        case "embed_tokens":
-            return model.scale_emb
-        case "gate_proj" | "up_proj":
-            return 1.0
-        case "o_proj":
-            return shrink(model) * _scalar(state, f"{owner}_alpha")
-        case "down_proj":
-            return shrink(model) * _scalar(state, f"{layer}.down_proj_alpha")
-        case "post_attention_layernorm":
-            # gate and up read this norm's output and nothing else does, so their shared alpha moves into it.
-            return _scalar(state, f"{owner}_alpha") * _scalar(state, f"{layer}.gate_up_proj_alpha")
-    return _scalar(state, f"{owner}_alpha")
+            factor = math.prod((_scalar(state, alpha) for alpha in made.alphas), start=made.constant)
+            yield parameter.name, _take(state, made.source).float() * factor
 
 
 def _scalar(state: Mapping[str, Tensor], name: str) -> float:

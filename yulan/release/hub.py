@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token, hf_hub_url
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
@@ -209,6 +210,15 @@ class Hub:
                 if len(found) >= skip + length:
                     break
         return bytes(found[skip : skip + length])
+
+    @contextmanager
+    def asked(self, repo: Repo, path: str) -> Iterator[Any]:
+        """What the hub's own interface answers about a repository, to be read as it comes: `refs`, `tree/REV?recursive=true`."""
+        url = f"{self.endpoint}/api/{repo.kind}s/{repo.id}/{path}"
+        headers = build_hf_headers(token=self.token or False)
+        with self._told(repo, path), get_session().stream("GET", url, headers=headers, follow_redirects=True) as answer:
+            hf_raise_for_status(answer)
+            yield answer
 
     @contextmanager
     def _told(self, repo: Repo | None = None, what: str | None = None) -> Iterator[None]:

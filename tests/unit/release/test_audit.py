@@ -1,14 +1,13 @@
 """Each planted fault is found and named; a repository without one gives no finding that matters."""
 
 import json
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import huggingface_hub as stock
 import pytest
 from click.testing import CliRunner
 
+from tests.unit.release.audit_kit import CARD, Files, asked, clean, findings, lay, serve, step, surveyed, tensors
 from tests.unit.release.kit import NAME
 from yulan.cli import main
 from yulan.errors import HubError, StateError
@@ -18,59 +17,13 @@ from yulan.rehearsal import running_hub
 from yulan.release.audit.deep import contents
 from yulan.release.audit.run import audit, compare
 from yulan.release.audit.survey import Seen, Survey, look
-from yulan.release.hub import Hub
 from yulan.release.names import Repo, any_repo
-
-CARD = b"---\nlicense: mit\n---\n# A model\nSee [its settings](config.json).\n"
-Files = dict[str, bytes]
-
-
-def tensors(**values: list[float]) -> bytes:
-    """A safetensors file of fp32."""
-    table, body = {}, b""
-    for name, numbers in values.items():
-        raw = struct.pack(f"<{len(numbers)}f", *numbers)
-        table[name] = {"dtype": "F32", "shape": [len(numbers)], "data_offsets": [len(body), len(body) + len(raw)]}
-        body += raw
-    head = json.dumps(table).encode()
-    head += b" " * (-len(head) % 8)
-    return struct.pack("<Q", len(head)) + head + body
-
-
-def step(number: int) -> Files:
-    return {"model.safetensors": tensors(w=[float(number)] * 64), "config.json": b'{"model_type": "llama"}'}
-
-
-def clean() -> dict[str, Files]:
-    """A series of checkpoints as Pythia names them; `main` is the last."""
-    made = {f"step{number}": step(number) | {"README.md": CARD, "LICENSE": b"MIT\n"} for number in (0, 1000, 2000)}
-    return {"main": made["step2000"], **made}
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with running_hub(tmp_path_factory.mktemp("audited")) as served:
         yield served
-
-
-def serve(hub: Served, name: str, revisions: dict[str, Files], kind: str = "model") -> Repo:
-    """Put a repository there with the stock client, each branch from nothing."""
-    api = stock.HfApi(endpoint=hub.url, token=hub.token)
-    api.create_repo(name, repo_type=kind)
-    ours = Hub(hub.url, hub.token)
-    repo = Repo(id=name, part="data" if kind == "dataset" else "model")
-    for branch, files in revisions.items():
-        if branch != "main":
-            ours.branch(repo, branch)
-        operations = [stock.CommitOperationAdd(path, data) for path, data in files.items()]
-        api.create_commit(name, operations, commit_message="x", revision=branch, repo_type=kind)
-    return repo
-
-
-def findings(hub: Served, name: str, revisions: dict[str, Files]) -> dict[str, str]:
-    """What an audit said, by rule: severity, place and sentence; notes aside."""
-    found = audit(look(Hub(hub.url, hub.token), serve(hub, name, revisions))).findings
-    return {each.id: f"{each.severity} {each.where} {each.what}" for each in found if each.severity != "note"}
 
 
 def test_a_clean_series_gives_no_finding(hub: Served):
@@ -121,6 +74,12 @@ FAULTS: dict[str, tuple[Callable[[dict[str, Files]], None], str, str]] = {
         "AdamW with the skipped steps says 992",
     ),
     "folder": (put("global_step1001/zero/w/fp32.pt", PICKLE), "label-step", "the folder global_step1001 says 1001"),
+    # As with the 1,415 checkpoints of https://github.com/allenai/OLMo-core/issues/729.
+    "vanished": (
+        put("checkpoints.csv", b"revision,step\nstep0,0\nstep500,500\nstep1500,1500\n", "main"),
+        "vanished",
+        "error main checkpoints.csv lists what is not there: step500, step1500",
+    ),
     "states-gone": (put("optimizer.safetensors", tensors(m=[0.5])), "no-states", "without optimizer states: step0"),
     "header": (put("more.safetensors", b"\xff" * 64), "safetensors", "a header of"),
 }
@@ -136,6 +95,22 @@ def test_every_planted_fault_is_found_and_named(hub: Served, fault: str):
     assert words in found[rule]
 
 
+def test_several_checkpoints_in_one_revision_each_say_their_own_step(hub: Served):
+    made = clean()
+    made["main"] = dict(made["main"])
+    for number in (500, 1000):
+        made["main"] |= {f"checkpoint-{number}/trainer_state.json": f'{{"global_step": {number}}}'.encode()}
+        made["main"] |= {f"global_step{number}/notes.txt": b"x"}
+    made["main"]["latest"] = b"global_step1000"
+    assert findings(hub, "a/several", made) == {}
+    made["main"]["checkpoint-500/trainer_state.json"] = b'{"global_step": 400}'
+    found = findings(hub, "a/several-wrong", made)["label-step"]
+    assert found.endswith("its folder says 500; checkpoint-500/trainer_state.json says 400")
+    made = clean()
+    made["step1000"]["latest"] = b"global_step999\n"
+    assert findings(hub, "a/latest", made)["label-step"].endswith("its name says 1000; the file latest says 999")
+
+
 def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
     repo = serve(hub, "a/mirrored", clean())
     with running_hub(tmp_path / "mirror") as other:
@@ -143,16 +118,29 @@ def test_a_mirror_that_differs_is_named(hub: Served, tmp_path: Path):
         changed["step1000"]["config.json"] = b"{}"
         del changed["step0"]["LICENSE"]
         serve(other, "a/mirrored", changed)
-        one, two = look(Hub(hub.url, None), repo), look(Hub(other.url, None), repo)
+        one, two = surveyed(hub, repo), surveyed(other, repo)
         assert list(compare(one, one, "itself")) == []
         rows = {f"{each.where} {each.what}" for each in compare(one, two, "there")}
         assert rows == {"step1000 there: changed config.json", "step0 there: missing LICENSE"}
 
 
+def test_a_mirror_may_store_the_same_bytes_as_a_large_file(tmp_path: Path):
+    made = clean()
+    lay(tmp_path / "one", "a/b", made)
+    changed = made | {"step1000": made["step1000"] | {"config.json": b'{"model_type": "mamba"}'}}
+    lay(tmp_path / "other", "a/b", changed, also_large="config.json")
+    repo = Repo(id="a/b", part="model")
+    with running_hub(tmp_path / "one") as one, running_hub(tmp_path / "other") as other:
+        here, there = surveyed(one, repo), surveyed(other, repo)
+        rows = {(each.where, each.what) for each in compare(here, there, "x") if ".gitattributes" not in each.what}
+        back = {(each.where, each.what) for each in compare(there, here, "x") if ".gitattributes" not in each.what}
+        assert rows == back == {("step1000", "x: changed config.json")}
+
+
 def test_deep_finds_what_only_bytes_tell(hub: Served):
     revisions = {name: dict(files) for name, files in clean().items()}
     revisions["step1000"]["model.safetensors"] = tensors(w=[float("nan")] * 64)
-    survey = look(Hub(hub.url, None), serve(hub, "a/deep", revisions))
+    survey = surveyed(hub, serve(hub, "a/deep", revisions), deep=True)
     assert audit(survey).findings == ()
     assert [(each.id, each.where) for each in contents(survey, lambda _: None)] == [("not-finite", "step1000:model.safetensors")]
 
@@ -170,13 +158,18 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
     new_key(tmp_path / "key")
     with running_hub(tmp_path / "hub") as served:
         go(layout, served, key=tmp_path / "key")
-        asked = Hub(served.url, None)
-        survey = look(asked, Repo(id=NAME, part="model"))
-        beside = states_of(asked, survey.repo)
+        survey = surveyed(served, Repo(id=NAME, part="model"))
+        beside = states_of(asked(served), survey.repo)
         assert beside is not None
         found = audit(survey, beside)
-        assert [each for each in found.findings if each.severity == "error"] == []
-        assert "cast-unchecked" not in {each.id for each in found.findings}
+        assert found.findings == ()
+        assert {each.id for each in found.notes} == {"distance-unchecked"}
+        # Every number of every revision, folded or not, and every byte.
+        whole = surveyed(served, survey.repo, deep=True)
+        masters = states_of(asked(served), survey.repo, deep=True)
+        assert masters is not None
+        assert audit(whole, masters).findings == audit(masters).findings == ()
+        assert list(contents(whole, lambda _: None)) == list(contents(masters, lambda _: None)) == []
         assert audit(beside).layouts == ("unknown", "yulan")
         # Another checkpoint's master under this label.
         names = [seen.name for seen in beside.revisions if seen.name.startswith("phase-")]
@@ -190,27 +183,9 @@ def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Ser
             )
             for seen in beside.revisions
         )
-        crossed = Survey(repo=beside.repo, revisions=wrong, tags={}, hub=asked)
+        crossed = Survey(repo=beside.repo, revisions=wrong, tags={}, hub=asked(served))
         assert "cast" in {each.id for each in audit(survey, crossed).findings}
         assert "label-step" in {each.id for each in audit(crossed).findings}
-
-
-def test_a_hundred_and_fifty_revisions_take_one_request_each_and_few_more(hub: Served, monkeypatch: pytest.MonkeyPatch):
-    revisions = {f"step{n}": step(n) | {"README.md": CARD, "LICENSE": b"MIT\n"} for n in range(30)}
-    repo = serve(hub, "a/many", {"main": revisions["step29"], **revisions})
-    asked = Hub(hub.url, hub.token)
-    count = [0]
-    for name in ("tree", "refs", "read", "part"):
-        before = getattr(asked, name)
-
-        def counted(*words: object, _before: Callable[..., object] = before, **more: object) -> object:
-            count[0] += 1
-            return _before(*words, **more)
-
-        monkeypatch.setattr(asked, name, counted)
-    audit(look(asked, repo))
-    # One of the refs, one for each commit, five small texts, and eight heads of large files.
-    assert count[0] <= 1 + 31 + 5 + 8
 
 
 def test_the_command_prints_a_table_and_its_exit_code_tells(hub: Served, tmp_path: Path):
@@ -223,7 +198,7 @@ def test_the_command_prints_a_table_and_its_exit_code_tells(hub: Served, tmp_pat
     assert done.exit_code == 0
     assert json.loads(done.stdout)["revisions"] == 4
     with pytest.raises(HubError, match="no such repository"):
-        look(Hub(hub.url, None), Repo(id="a/nobody", part="model"))
+        look(asked(hub), Repo(id="a/nobody", part="model"))
 
 
 @pytest.mark.parametrize("text", ["a/b", "hf://a", "hf://a/../b", "hf://--flag/x", "hf://a/b@../c", "hf://datasets/a"])

@@ -107,3 +107,27 @@ def test_labels_of_others_are_understood(label: str, told: int | None):
 )
 def test_layouts_of_others_are_told_apart(names: list[str], told: str):
     assert kind(names) == told
+
+
+RANK = "global_step5/zero_pp_rank_{}_mp_rank_00_optim_states.pt"
+
+
+@pytest.mark.parametrize(
+    ("names", "lost"),
+    [
+        (
+            ["global_step5/zero/a/fp32.pt", "global_step5/zero/a/exp_avg.pt", "global_step5/zero/b/fp32.pt"],
+            "global_step5/zero/b/exp_avg.pt",
+        ),
+        (["global_step5/zero/a/fp32.pt", "global_step5/zero/b/fp32.pt"], None),
+        (
+            [RANK.format(n) for n in (0, 1, 3)],
+            RANK.format(2),
+        ),
+        ([RANK.format(n) for n in (0, 1)], None),
+        ([RANK.format(1)], RANK.format(0)),
+    ],
+)
+def test_a_file_that_deepspeeds_names_promise_is_missed(names: list[str], lost: str | None):
+    found = said(listing(step5=[(name, name) for name in names]), "missing-shard")
+    assert found == ([f"files are not there: {lost}"] if lost else [])

@@ -39,6 +39,12 @@ def step_of(label: str) -> int | None:
     return int(found[1] or found[2]) if found else None
 
 
+def phase_of(label: str) -> str:
+    """What stands before the step in a revision's name: `phase-01`, `stage1`, or nothing."""
+    found = _STEP.search(label)
+    return label[: found.start()] if found else label
+
+
 def kind(names: Iterable[str]) -> str:
     """Which layout a revision's files are in, or `unknown`."""
     names = list(names)

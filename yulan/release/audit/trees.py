@@ -2,13 +2,14 @@
 
 import csv
 import io
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from yulan.release.audit.finding import Finding, among
 from yulan.release.audit.layouts import is_pickle_name, optimizer, step_of, weights
-from yulan.release.audit.survey import Seen, Survey
+from yulan.release.audit.survey import Seen, Survey, is_safe
 from yulan.release.names import MAIN
 
 PROGRAMS = {".py", ".so", ".sh", ".dll", ".exe", ".js", ".pyc", ".ipynb"}
@@ -17,9 +18,25 @@ _EMPTY_IS_FINE = {"__init__.py", ".gitkeep", "py.typed"}
 
 def aliases(survey: Survey) -> dict[str, str]:
     """Revision -> the one that checkpoints.csv of `main` declares it to share weights with."""
+    return {row["revision"]: row["alias_of"] for row in _table(survey) if row.get("revision") and row.get("alias_of")}
+
+
+def _table(survey: Survey) -> list[dict[str, str]]:
+    """Rows of checkpoints.csv of `main`; none where it cannot be read."""
     text = survey.text(survey.main, "checkpoints.csv") if survey.main else None
-    rows = list(csv.DictReader(io.StringIO(text or "")))
-    return {row["revision"]: row["alias_of"] for row in rows if row.get("revision") and row.get("alias_of")}
+    try:
+        return list(csv.DictReader(io.StringIO(text or "")))
+    except csv.Error:
+        return []
+
+
+def vanished(survey: Survey) -> Iterator[Finding]:
+    """Every checkpoint that the repository lists is there."""
+    there = {seen.name for seen in survey.revisions} | survey.tags.keys()
+    lost = [row["revision"] for row in _table(survey) if row.get("revision") and row["revision"] not in there]
+    if lost and survey.whole:
+        what = f"checkpoints.csv lists what is not there: {among(lost)}"
+        yield Finding(id="vanished", severity="error", where=MAIN, what=what)
 
 
 def fingerprint(seen: Seen) -> tuple[str, ...]:
@@ -66,6 +83,22 @@ def shared_shards(survey: Survey) -> Iterator[Finding]:
             yield Finding(id="shared-shard", severity="error", where=revisions[0], what=what)
 
 
+def names(survey: Survey) -> Iterator[Finding]:
+    """No file's name leads out of a folder, drives a terminal, or is another's twin where case does not count."""
+    told: set[str] = set()
+    for seen in survey.revisions:
+        twins: dict[str, str] = {}
+        for name in sorted(seen.files):
+            wrong = None
+            if not is_safe(name):
+                wrong = "leads out of its folder" if name.isprintable() else "holds characters that do not show"
+            elif (twin := twins.setdefault(unicodedata.normalize("NFC", name).casefold(), name)) != name:
+                wrong = f"is the twin of {twin!r}"
+            if wrong and name not in told:
+                told.add(name)
+                yield Finding(id="unsafe-name", severity="error", where=seen.name, what=f"{name!r} {wrong}")
+
+
 def missing(survey: Survey) -> Iterator[Finding]:
     """Every revision has weights or states, and no file of it is empty."""
     for seen in survey.revisions:
@@ -76,6 +109,7 @@ def missing(survey: Survey) -> Iterator[Finding]:
         for name, remote in sorted(seen.files.items()):
             if remote.size == 0 and PurePosixPath(name).name not in _EMPTY_IS_FINE:
                 yield Finding(id="empty-file", severity="error", where=f"{seen.name}:{name}", what="0 bytes")
+    for seen in survey.looked:
         yield from _shards(survey, seen)
 
 
@@ -117,7 +151,7 @@ def remote_code(survey: Survey) -> Iterator[Finding]:
         yield Finding(
             id="remote-code", severity="error", where=found[0].partition(":")[0], what=f"programs ({suffix}): {among(found)}"
         )
-    for seen, name, _ in survey.distinct():
+    for seen, name, _ in survey.distinct(survey.looked):
         if PurePosixPath(name).name in {"config.json", "tokenizer_config.json", "generation_config.json"}:
             try:
                 told = survey.json(seen, name)

@@ -1,0 +1,120 @@
+"""Where a card leads: into its own repository, to others on its hub, and, only where asked to, elsewhere."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from yulan.release.audit.elsewhere import Follow
+from yulan.release.audit.finding import Finding, among
+from yulan.release.audit.layouts import step_of
+from yulan.release.audit.survey import Seen, Survey
+from yulan.release.audit.texts import CARD, card_of, header_told
+from yulan.release.hub import Refused
+from yulan.release.names import Repo
+
+NAMES = 32
+"""Other repositories that are asked for."""
+PUBLIC = "huggingface.co"
+_LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|href)=[\"']([^\"']+)[\"']|<(https?://[^>\s]+)>")
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
+_REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+_PATH = re.compile(
+    r"/(?P<data>datasets/)?(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:/(?:tree|blob|raw|resolve)/(?P<rev>[^/]+)(?:/.*)?)?/?"
+)
+_NOT_REPOS = {"collections", "docs", "papers", "spaces", "blog", "posts", "learn", "organizations", "api", "buckets", "tasks"}
+_REVISION = re.compile(r"revision\s*=\s*[\"']([\w./-]{1,200})[\"']")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """A repository that a card names."""
+
+    repo: Repo
+    revision: str
+    here: bool
+    """Named as one of this very hub; else by the public hub's address, which this one may not mirror."""
+
+
+def links(survey: Survey, follow: Follow | None = None) -> Iterator[Finding]:
+    """What the card of `main` links to or names is there. `follow` asks other places; without it they are counted."""
+    main = survey.main
+    card = card_of(survey, main) if main else None
+    if main is None or card is None:
+        return
+    where, elsewhere = f"{main.name}:{CARD}", []
+    named = header_names(survey, main)
+    for found in _LINK.finditer(card):
+        target = (found[1] or found[2] or found[3]).partition("#")[0]
+        if _ABSOLUTE.match(target):
+            if (other := on_hub(target, survey)) is not None:
+                named.append(other)
+            else:
+                elsewhere.append(target)
+        elif (path := unquote(target.partition("?")[0])) and not _is_here(main, path):
+            yield Finding(id="dead-link", severity="warning", where=where, what=f"{path} is not there")
+    yield from _revisions(survey, card, where)
+    yield from _named(survey, list(dict.fromkeys(named)), where)
+    elsewhere = [each for each in dict.fromkeys(elsewhere) if re.match(r"(https?:)?//", each, re.IGNORECASE)]
+    if follow is not None:
+        yield from follow(elsewhere, where)
+    elif elsewhere:
+        what = f"{len(elsewhere)} links to other places were not followed; --links follows them"
+        yield Finding(id="links-unchecked", severity="note", where=where, what=what)
+
+
+def _is_here(seen: Seen, target: str) -> bool:
+    path = target.strip("/")
+    return str(PurePosixPath(path)) in seen.files or any(name.startswith(f"{path}/") for name in seen.files) or path in {"", "."}
+
+
+def header_names(survey: Survey, seen: Seen) -> list[Named]:
+    """`datasets` and `base_model` of a card's header."""
+    header, found = header_told(survey, seen), []
+    for key, part in (("datasets", "data"), ("base_model", "model")):
+        told = header.get(key)
+        for name in told if isinstance(told, list) else [told]:
+            # Names without an owner are the public hub's oldest ones, or no names.
+            if isinstance(name, str) and _REPO.fullmatch(name) and ".." not in name:
+                found.append(Named(repo=Repo(id=name, part=part), revision="main", here=True))  # type: ignore[arg-type]
+    return found
+
+
+def on_hub(target: str, survey: Survey) -> Named | None:
+    """The repository that an address leads to, if it is this hub's or the public one's."""
+    address, own = urlsplit(target), urlsplit(survey.hub.hub.endpoint if survey.hub else "")
+    if address.netloc not in {own.netloc, PUBLIC, f"www.{PUBLIC}"}:
+        return None
+    found = _PATH.fullmatch(unquote(address.path))
+    if found is None or found["id"].partition("/")[0] in _NOT_REPOS or ".." in address.path:
+        return None
+    repo = Repo(id=found["id"], part="data" if found["data"] else "model")
+    return Named(repo=repo, revision=found["rev"] or "main", here=address.netloc == own.netloc)
+
+
+def _revisions(survey: Survey, card: str, where: str) -> Iterator[Finding]:
+    """Checkpoints that the card says to load exist."""
+    known = {seen.name for seen in survey.revisions} | survey.tags.keys()
+    asked = dict.fromkeys(found[1] for found in _REVISION.finditer(card))
+    absent = [name for name in asked if step_of(name) is not None and name not in known]
+    if absent and survey.whole:
+        yield Finding(id="dead-link", severity="warning", where=where, what=f"no revision of that name: {among(absent)}")
+
+
+def _named(survey: Survey, named: list[Named], where: str) -> Iterator[Finding]:
+    if survey.hub is None:
+        return
+    for each in named[:NAMES]:
+        known = {seen.name for seen in survey.revisions} | survey.tags.keys()
+        if each.repo.id == survey.repo.id and each.repo.kind == survey.repo.kind and each.revision in known:
+            continue
+        try:
+            survey.hub.commit_of(each.repo, each.revision)
+        except Refused:
+            severity = "warning" if each.here else "note"
+            what = f"{each.repo}@{each.revision} is not on this hub, or not for everybody"
+            yield Finding(id="dead-link" if each.here else "link-unchecked", severity=severity, where=where, what=what)  # type: ignore[arg-type]
+    if len(named) > NAMES:
+        what = f"{NAMES} of {len(named)} repositories that the card names were asked for"
+        yield Finding(id="links-unchecked", severity="note", where=where, what=what)
