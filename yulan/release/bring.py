@@ -2,7 +2,7 @@
 that were listed. Places are tried in their order; one that is cut, silent or busy is tried again, one that is wrong is not."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -10,15 +10,14 @@ from typing import IO
 
 from yulan import digest, files
 from yulan.errors import HubError
-from yulan.release.hub import Remote
-from yulan.release.meter import Meter
+from yulan.release.hub import Away, Refused, Remote
+from yulan.release.hub_refused import NoRange
+from yulan.release.patience import LONGEST
 from yulan.release.place import Place
-from yulan.release.refused import Busy, NoRange, Refused
+from yulan.release.progress import Say
 
-WAITS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
-"""Seconds before each further round over the places in which a file did not grow; together a minute."""
-PATIENCE = 300.0
-"""Most seconds that are waited because a server asks for it: the window of a hub's limits."""
+FIRST, PATIENCE = 1.0, 300.0
+"""Seconds of the first pause, and of all of them while a file does not grow: the window of a hub's limits."""
 SLOW, WATCHED = 1 << 14, 20.0
 """A place that sends fewer bytes a second, over so many seconds, is left while there is another."""
 STRETCH = 32 << 20
@@ -46,43 +45,40 @@ def bring(
     name: str,
     remote: Remote,
     path: Path,
-    meter: Meter | None = None,
+    say: Say = lambda _: None,
+    count: Callable[[int], None] = lambda _: None,
     stop: Event | None = None,
 ) -> Brought:
-    """Put a file at `path`, in place of other bytes there.
+    """Put a file at `path`, in place of other bytes there; `count` is told how many bytes come.
 
     Raises: HubError: no place has it as listed; what may be its beginning is kept for the next try. Stopped: `stop` is set.
     """
-    meter = meter or Meter(name, remote.size, say=lambda _: None)
     if remote.is_at(path):
-        meter.found(remote.size)
         return Brought(wire=0, place=None)
     files.remove(path)
     with files.open_rest(path) as out:
-        rest = _Rest(out, name, remote, meter, stop or Event())
-        place = None if rest.whole() else _fill(rest, list(places))
+        rest = _Rest(out, name, remote, count, stop or Event())
+        place = None if rest.whole() else _fill(rest, list(places), say)
     return Brought(wire=rest.wire, place=place)
 
 
 class _Rest:
     """A file on its way, hashed as far as it goes."""
 
-    def __init__(self, out: IO[bytes], name: str, remote: Remote, meter: Meter, stop: Event) -> None:
-        self.out, self.name, self.remote, self.meter, self.stop = out, name, remote, meter, stop
+    def __init__(self, out: IO[bytes], name: str, remote: Remote, count: Callable[[int], None], stop: Event) -> None:
+        self.out, self.name, self.remote, self.count, self.stop = out, name, remote, count, stop
         self.wire = self.most = self.size = 0
         self.begin()
         out.seek(0)
         while block := out.read(digest.BLOCK):
             self.size += len(block)
             self.sum.update(block)
-        meter.found(self.size)
 
     def begin(self) -> None:
         self.sum = digest.running() if self.remote.sha256 else digest.git_running(self.remote.size)
 
     def drop(self) -> None:
         """Nothing of what is there can be used."""
-        self.meter.found(-self.size)
         self.out.truncate(0)
         self.size = 0
         self.begin()
@@ -104,7 +100,7 @@ class _Rest:
         self.size += len(block)
         self.wire += len(block)
         self.most = max(self.most, self.size)
-        self.meter.add(len(block))
+        self.count(len(block))
 
     def take(self, place: Place, last: bool) -> None:
         """Add what a place has, until the file is whole. `last`: there is no other to turn to, so it may be slow.
@@ -134,35 +130,39 @@ class _Rest:
             self.take(place, last)
 
 
-def _fill(rest: _Rest, places: list[Place]) -> str:
+def _fill(rest: _Rest, places: list[Place], say: Say) -> str:
     """Returns the name of the place that completed the file."""
-    waits, rows, several = iter(WAITS), [], len(places) > 1
+    pause, waited, rows, several = FIRST, 0.0, [], len(places) > 1
     while True:
         most, asked = rest.most, 0.0
         for place in list(places):
-            last = place is places[-1]
             try:
-                try:
-                    rest.take(place, last)
-                except NoRange:
-                    if not last:
-                        raise
-                    rest.drop()
-                    rest.take(place, last)
+                _ask(rest, place, last=place is places[-1])
                 return place.name
             except HubError as error:
                 told = error
             if isinstance(told, Refused | Wrong):
                 places.remove(place)
-            if isinstance(told, Busy):
-                asked = max(asked, told.after or 0)
-            row = told.what if told.what.startswith(place.name) else f"{place.name}: {told.what}"
-            rows.append(row)
-            rest.meter.say(f"{rest.name}: {row}")
-        waits = iter(WAITS) if rest.most > most else waits
-        pause = next(waits, None)
-        if not places or pause is None or asked > PATIENCE:
+            if isinstance(told, Away):
+                asked = max(asked, told.pause or 0)
+            rows.append(told.what if told.what.startswith(place.name) else f"{place.name}: {told.what}")
+            say(f"{rest.name}: {rows[-1]}")
+        if rest.most > most:
+            pause, waited = FIRST, 0.0
+        wait = max(pause, asked)
+        if not places or waited + wait > PATIENCE:
             evidence = dict.fromkeys([*told.evidence, *rows]) if several else told.evidence
             raise type(told)(told.what, where=told.where, cure=told.cure, evidence=evidence)
-        if rest.stop.wait(max(pause, asked)):
+        if rest.stop.wait(wait):
             raise Stopped
+        waited, pause = waited + wait, min(2 * pause, LONGEST)
+
+
+def _ask(rest: _Rest, place: Place, last: bool) -> None:
+    try:
+        rest.take(place, last)
+    except NoRange:
+        if not last:
+            raise
+        rest.drop()
+        rest.take(place, last)

@@ -1,7 +1,7 @@
 """Bring a slice of a phase's token files from the data sets that hold them, or say which are not to be had."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,14 @@ from yulan.recipe.sources import Source
 from yulan.release.bring import bring
 from yulan.release.footers import Declared, Footers
 from yulan.release.hub import Hub, Refused, Remote
-from yulan.release.meter import Meter
 from yulan.release.names import Repo
 from yulan.release.place import on_hub
+from yulan.release.progress import Progress, Say
 from yulan.release.slice import Absent, Found, Slice, slice_folder, write_slice
 
 THREADS = 8
 TAIL, LONGEST = 1 << 16, 1 << 24
 """Bytes at a file's end that are asked for to read its footer, and of the longest footer that is read."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,11 +144,10 @@ def fetch(hub: Hub, made: Slice, target: Path, say: Say) -> int:
         missing = [file for file in made.files if not _remote(file).is_at(target / file.path)]
         size = sum(file.size for file in missing)
         files.require_space(target, size)
-        fetched, meter = 0, Meter(made.name, size, say)
+        fetched, progress = 0, Progress(made.name, size, say)
         for file in missing:
             place = on_hub(hub, Repo(id=file.repo, part="data"), file.commit, file.name)
-            fetched += bring([place], file.path, _remote(file), target / file.path, meter).wire
-            meter.tell()
+            fetched += bring([place], file.path, _remote(file), target / file.path, say, progress.add).wire
         write_slice(made, slice_folder(target, made))
     finally:
         os.close(handle)

@@ -15,9 +15,10 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars, get_s
 from yulan import digest
 from yulan.errors import HubError
 from yulan.manifest import File
+from yulan.release.hub_refused import Away as Away  # this and the next are what may happen to whoever asks a hub
+from yulan.release.hub_refused import NoRange, refusal
+from yulan.release.hub_refused import Refused as Refused
 from yulan.release.names import Repo
-from yulan.release.refused import NoRange, refusal
-from yulan.release.refused import Refused as Refused  # what may happen to whoever asks a hub
 
 BATCH_FILES, BATCH_BYTES = 64, 5 << 30
 """Most of one upload call: what is sent again if it fails."""
@@ -230,7 +231,7 @@ class Hub:
                 raise
             if isinstance(inner, HfHubHTTPError):
                 raise self._said(inner, repo, what) from error
-            raise HubError(
+            raise Away(
                 f"the hub does not answer ({inner.__class__.__name__})",
                 where=self.endpoint,
                 cure="Check the address and that it runs, then run the same command again; what was sent is not sent twice",
@@ -239,7 +240,8 @@ class Hub:
     def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None) -> HubError:
         """A refusal in words."""
         place = f"{repo or self.endpoint}" + (f"@{what}" if repo and what else "")
-        return refusal(error.response.status_code, error.response.headers, place, error.server_message)
+        said = error.server_message or error.response.headers.get("X-Error-Message")
+        return refusal(error.response.status_code, error.response.headers, place, [said] if said else [])
 
 
 def _stream(url: str, headers: Mapping[str, str]) -> AbstractContextManager[Any]:

@@ -11,9 +11,8 @@ from yulan.errors import HubError, IntegrityError
 from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
 from yulan.release.folder import ALIEN, CARD, CARD_SIGNATURE, RECORDS, SIGNATURE, WITHDRAWN, expected
-from yulan.release.hub import Hub, Remote
+from yulan.release.hub import Hub, Refused, Remote
 from yulan.release.names import MAIN, Address, Part, Repo, step_of
-from yulan.release.refused import Refused
 from yulan.release.sign import Signed, require_signed
 from yulan.release.trust import Trust
 from yulan.release.withdrawal import Withdrawal, read_withdrawal, require_standing

@@ -10,10 +10,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from yulan import __version__
-from yulan.errors import HubError
 from yulan.release.hub import Hub
+from yulan.release.hub_refused import Away, NoRange, Refused, kind_of, timed
 from yulan.release.names import Repo
-from yulan.release.refused import NoRange, Refused, kind_of, timed
 
 BLOCK = 1 << 16
 TIMEOUT = 10.0
@@ -25,7 +24,7 @@ class Place:
     name: str
     """Of the server or folder, as people are told."""
     read: Callable[[int], Iterator[bytes]]
-    """The file's bytes from that one on, as they come. Raises HubError: Refused, Busy and NoRange among them."""
+    """The file's bytes from that one on, as they come. Raises HubError: Refused, Away and NoRange among them."""
 
 
 def on_hub(hub: Hub, repo: Repo, commit: str, name: str) -> Place:
@@ -65,7 +64,7 @@ def _web(url: str, start: int) -> Iterator[bytes]:
                 yield block
     except urllib.error.HTTPError as error:
         kind = kind_of(error.code)
-        raise timed(kind(f"answers {error.code}", where=url, cure=cure), error.headers.get("Retry-After")) from None
+        raise timed(kind(f"answers {error.code}", where=url, cure=cure), dict(error.headers)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise HubError(f"does not answer ({reason.__class__.__name__})", where=url, cure=cure) from None
+        raise Away(f"does not answer ({reason.__class__.__name__})", where=url, cure=cure) from None

@@ -15,17 +15,19 @@ from yulan.release.bring import Brought, Stopped, bring
 from yulan.release.folder import Checked, Stamp, check, stamp
 from yulan.release.hub import Hub, Remote
 from yulan.release.locations import NOWHERE, Locations
-from yulan.release.meter import Meter
 from yulan.release.names import Address
 from yulan.release.offer import LARGEST_LIST as LARGEST_LIST
 from yulan.release.offer import Offer, Only, agree
 from yulan.release.offer import offer as offer
 from yulan.release.offer import redirect as redirect
+from yulan.release.patience import persist
 from yulan.release.place import on_hub
+from yulan.release.progress import Progress, Say
 from yulan.release.sign import Signed
-from yulan.release.transaction import Say
 from yulan.release.trust import Trust
 
+FIRST_CONTACT = 60.0
+"""Seconds that a hub may be away before it has told what the revision holds."""
 WORKERS = 8
 """Files that come at once; each is one stream, since it is hashed in its order."""
 
@@ -59,7 +61,7 @@ def pull(
     Raises: IntegrityError: the signature does not hold; HubError: no place has the bytes as listed; StateError: it was
     withdrawn, something else stands at `into`, or another pull works there; ResourceError: it does not fit on the disk.
     """
-    address, found, signed = agree(hub, address, only, trust, force)
+    address, found, signed = persist(lambda: agree(hub, address, only, trust, force), say, FIRST_CONTACT)
     into = into.absolute()
     if into.exists() or into.is_symlink():
         return Pulled(checked=_already(into, found), fetched=0, signed=signed, served={})
@@ -71,11 +73,11 @@ def pull(
         there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
         files.require_space(into.parent, found.size - there)
         with files.new_folder(into, resume=True) as folder:
-            meter = Meter(str(address), found.size, say)
-            brought = _bring_all(hub, found, folder, locations, meter)
+            progress = Progress(str(address), found.size - there, say)
+            brought = _bring_all(hub, found, folder, locations, say, progress)
             for name, raw in found.raw.items():
                 files.write_bytes(folder / name, raw)
-            meter.tell()
+            say(f"{address}: {found.size:,} bytes are as listed")
             checked = check(folder, {name: seen for name, (_, seen) in brought.items()})
             if checked.differences:
                 cure = "Pull it again"
@@ -85,14 +87,16 @@ def pull(
     return Pulled(checked=checked, fetched=sum(made.wire for made in each), signed=signed, served=served)
 
 
-def _bring_all(hub: Hub, found: Offer, folder: Path, locations: Locations, meter: Meter) -> dict[str, tuple[Brought, Stamp]]:
+def _bring_all(
+    hub: Hub, found: Offer, folder: Path, locations: Locations, say: Say, progress: Progress
+) -> dict[str, tuple[Brought, Stamp]]:
     """All files, the largest first; the first that fails stops the others, which keep what they have."""
     stop = Event()
 
     def one(name: str) -> tuple[Brought, Stamp]:
         file = found.files[name]
         places = [*locations.places(name, file.sha256), on_hub(hub, found.repo, found.commit, name)]
-        made = bring(places, name, Remote(size=file.size, sha256=file.sha256, blob=""), folder / name, meter, stop)
+        made = bring(places, name, Remote(size=file.size, sha256=file.sha256, blob=""), folder / name, say, progress.add, stop)
         return made, stamp(folder / name)
 
     with ThreadPoolExecutor(WORKERS) as pool:

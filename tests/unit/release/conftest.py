@@ -75,5 +75,7 @@ def road(home: tuple[Served, Path]) -> Iterator[Road]:
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three more rounds over the places, without waiting."""
-    monkeypatch.setattr(bring, "WAITS", (0.01,) * 3)
+    """Three more rounds over the places, with hardly a pause."""
+    monkeypatch.setattr(bring, "FIRST", 0.01)
+    monkeypatch.setattr(bring, "LONGEST", 0.01)
+    monkeypatch.setattr(bring, "PATIENCE", 0.035)

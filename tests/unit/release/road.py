@@ -106,7 +106,11 @@ def road_to(server: str) -> Iterator[Road]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server_here = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that was killed."""
+
+    server_here = Server(("127.0.0.1", 0), Handler)
     server_here.daemon_threads = True
     road = Road(url=f"http://127.0.0.1:{server_here.server_port}")
     Thread(target=server_here.serve_forever, daemon=True).start()

@@ -1,6 +1,7 @@
 """One file: asked for again while that may help, held against what was listed, and its progress told."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,15 +14,17 @@ from tests.unit.release.road import Road, Rule
 from yulan import digest
 from yulan.errors import HubError
 from yulan.rehearsal import Hub as Served
+from yulan.release import bring as bringing
+from yulan.release import progress
 from yulan.release.bring import bring
 from yulan.release.hub import Hub, Remote
-from yulan.release.meter import Meter
+from yulan.release.hub_refused import Away, NoRange
 from yulan.release.names import parse
 from yulan.release.place import Place
-from yulan.release.refused import Busy, NoRange
 
 
-def test_a_busy_hub_is_asked_again_when_it_says(road: Road, tmp_path: Path, at_once: None):
+def test_a_busy_hub_is_asked_again_when_it_says(road: Road, tmp_path: Path, at_once: None, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bringing, "PATIENCE", 2.5)
     road.rules += [
         Rule(part=WEIGHTS, status=429, headers={"Retry-After": "1"}, times=1),
         Rule(part="merges.txt", status=503, times=2),
@@ -93,23 +96,27 @@ def test_a_hub_says_when_it_cannot_go_on_in_the_middle(home: tuple[Served, Path]
     with pytest.raises(NoRange, match="cannot go on in the middle of a file"):
         next(asked.read(repo, "main", WEIGHTS, 5))
     road.rules[:] = [Rule(part=WEIGHTS, status=429, headers={"Retry-After": "7"})]
-    with pytest.raises(Busy) as caught:
+    with pytest.raises(Away) as caught:
         next(asked.read(repo, "main", WEIGHTS))
-    assert caught.value.after == 7
+    assert caught.value.pause == 7
 
 
-def test_progress_tells_bytes_pace_and_the_time_that_is_left():
-    lines: list[str] = []
-    now = iter([0.0, 1.0, 3.0, 3.0, 5.0, 5.0, 3605.0]).__next__
-    meter = Meter("it", 10_000_000_000, lines.append, now)
-    meter.found(1_000_000_000)
-    meter.add(1_000_000)
-    assert lines == []
-    meter.add(2_000_000)
-    assert lines == ["it: 1,003,000,000 of 10,000,000,000 bytes, 1.0 MB/s, 2:29:57 left"]
-    meter.add(999_000_000)
-    assert lines[1].endswith("200.4 MB/s, 0:40 left")
-    meter.found(7_998_000_000)
-    meter.tell()
-    assert lines[2].startswith("it: 10,000,000,000 of 10,000,000,000 bytes, 0.3 MB/s")
-    assert "left" not in lines[2]
+def test_the_lists_of_a_hub_that_is_away_for_a_moment_are_asked_for_again(road: Road, tmp_path: Path):
+    road.rules.append(Rule(part="/revision/main", status=503, times=1))
+    said: list[str] = []
+    fetch(road.url, tmp_path / "it", say=said.append)
+    assert any("the hub answered 503; trying again in 1 s" in line for line in said)
+
+
+def test_progress_counts_what_is_still_to_come(
+    home: tuple[Served, Path], road: Road, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    (tmp_path / "it.partial").mkdir()
+    shutil.copy(home[1] / WEIGHTS, tmp_path / "it.partial" / WEIGHTS)
+    said: list[str] = []
+    done = fetch(road.url, tmp_path / "it", say=said.append)
+    lines = [line for line in said if "MB/s" in line]
+    assert lines[-1].startswith(f"hf://{NAME}@main: {done.fetched:,} of {done.fetched:,} bytes, ")
+    assert lines[-1].endswith(", 0 s left")
+    assert "bytes are as listed" in said[-1]

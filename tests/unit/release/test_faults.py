@@ -131,7 +131,7 @@ def test_a_download_that_is_cut_goes_on_there(
 ):
     state, road = broken
     go(layout, road)
-    monkeypatch.setattr(bring, "WAITS", ())
+    monkeypatch.setattr(bring, "PATIENCE", 0)
 
     def cut(forward: Forward) -> Answer:
         status, headers, data = forward()

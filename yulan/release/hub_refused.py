@@ -1,6 +1,8 @@
 """What a hub, or another server that files come from, says instead of what it was asked for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from huggingface_hub.utils import parse_ratelimit_headers
 
 from yulan.errors import HubError
 
@@ -9,19 +11,19 @@ class Refused(HubError):
     """It is there and says no: nothing of that name, or not for this token."""
 
 
-class Busy(HubError):
-    """It is there and says: later."""
+class Away(HubError):
+    """It does not answer, is overloaded or failed: the same may work later."""
 
-    after: float | None = None
-    """Seconds that it asks to wait."""
+    pause: float | None = None
+    """Seconds that it asked to wait."""
 
 
 class NoRange(HubError):
     """It sends a file from its start only."""
 
 
-def refusal(status: int, headers: Mapping[str, str], place: str, said: str | None) -> HubError:
-    """An HTTP status in words; `said` are the server's own."""
+def refusal(status: int, headers: Mapping[str, str], place: str, evidence: Sequence[str]) -> HubError:
+    """A hub's HTTP status in words."""
     code = headers.get("X-Error-Code")
     told = {
         401: ("the hub does not accept this token", "Set HF_TOKEN, give --token-file, or run: hf auth login"),
@@ -36,19 +38,22 @@ def refusal(status: int, headers: Mapping[str, str], place: str, said: str | Non
         told[401] = told[404]
     default = (f"the hub answered {status}", "Run the same command again; what was sent is not sent twice")
     sentence, cure = told.get(status, default)
-    said = said or headers.get("X-Error-Message")
     kind = kind_of(status)
-    return timed(kind(sentence, where=place, cure=cure, evidence=[said] if said else []), headers.get("Retry-After"))
+    return timed(kind(sentence, where=place, cure=cure, evidence=evidence), headers)
 
 
 def kind_of(status: int) -> type[HubError]:
     """What is worth another try, and what is not."""
-    later = status in {408, 425, 429} or status >= 500
-    return Busy if later else Refused if status >= 400 else HubError
+    if status in {408, 425, 429} or status >= 500:
+        return Away
+    return Refused if status in {401, 403, 404, 410, 416} else HubError
 
 
-def timed(error: HubError, retry_after: str | None) -> HubError:
-    """With what the header Retry-After asks to wait; a date, which hubs do not send, counts as nothing."""
-    if isinstance(error, Busy) and retry_after and retry_after.isascii() and retry_after.isdigit():
-        error.after = float(retry_after)
+def timed(error: HubError, headers: Mapping[str, str]) -> HubError:
+    """With the seconds that an answer asks to wait for, in either of the two headers that say so."""
+    if isinstance(error, Away):
+        limit = parse_ratelimit_headers(headers)
+        after = headers.get("Retry-After") or ""
+        asked = limit.reset_in_seconds if limit is not None and limit.remaining == 0 else after
+        error.pause = float(asked) if str(asked).isdecimal() else None
     return error
