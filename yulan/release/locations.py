@@ -23,7 +23,7 @@ class Locations:
     def places(self, name: str, sha256: str) -> list[Place]:
         """Where a file may be, in the order of trying."""
         named = [at(address, _host(address)) for address in self.files.get(sha256, ())]
-        return named + [at(folder + _below(folder, name), _host(folder)) for folder in self.folders]
+        return named + [in_folder(folder, name) for folder in self.folders]
 
 
 NOWHERE = Locations(format=1, files={}, folders=())
@@ -36,8 +36,8 @@ def read_locations(path: Path) -> Locations:
     return structure(raw, Locations)
 
 
-def _below(folder: str, name: str) -> str:
-    return name if folder.startswith("/") else quote(name)
+def in_folder(folder: str, name: str) -> Place:
+    return at(folder + (name if folder.startswith("/") else quote(name)), _host(folder))
 
 
 def _host(address: str) -> str:

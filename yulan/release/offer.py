@@ -1,7 +1,7 @@
 """What a revision on a hub says that it holds, read and agreed on before any of its files is fetched."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -25,21 +25,27 @@ LARGEST_LIST = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Offer:
-    """A revision on a hub as its own lists tell it."""
+class Listed:
+    """A revision as its own lists tell it."""
 
-    repo: Repo
-    commit: str
     raw: Mapping[str, bytes]
-    """The lists as they are, byte for byte."""
+    """The lists and signatures as they are, byte for byte."""
     lists: Mapping[str, Manifest]
     files: Mapping[str, File]
-    tree: Mapping[str, Remote]
 
     @property
     def size(self) -> int:
         """Bytes, the lists aside."""
         return sum(file.size for file in self.files.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offer(Listed):
+    """One that a hub has."""
+
+    repo: Repo
+    commit: str
+    tree: Mapping[str, Remote]
 
 
 def agree(
@@ -55,7 +61,7 @@ def agree(
     found = offer(hub, address, card=only == "card")
     if pin is not None and found.lists[MANIFEST].digest != pin:
         raise HubError("is not the revision that the model pins", where=address, cure="Do not use it; ask its publisher")
-    signed = _signed(found, address, trust) if trust is not None else None
+    signed = require_signed_as(found, address, trust) if trust is not None else None
     if not force:
         require_in_use(hub, found, address)
     return address, found, signed
@@ -67,11 +73,11 @@ def require_in_use(hub: Hub, found: Offer, address: Address) -> None:
     Raises: StateError: it was withdrawn.
     """
     if WITHDRAWN in found.files:
-        require_standing(_withdrawal(hub, found, address), address)
+        require_standing(withdrawal_in(found, _blocks(hub, found, WITHDRAWN), address), address)
     own = next(iter(found.lists.values())).name.rpartition("/")[2]
-    fixed = address.revision != MAIN and step_of(address.revision) is None
+    fixed = not is_branch(address.revision)
     for branch in dict.fromkeys([own, MAIN] if fixed else [own]):
-        if branch == address.revision:
+        if branch == address.revision or not is_branch(branch):
             continue
         there = replace(address, revision=branch)
         try:
@@ -79,26 +85,34 @@ def require_in_use(hub: Hub, found: Offer, address: Address) -> None:
         except Refused:
             continue
         if WITHDRAWN in told.files and told.tree.get(MANIFEST) == found.tree.get(MANIFEST):
-            require_standing(_withdrawal(hub, told, there), address)
+            require_standing(withdrawal_in(told, _blocks(hub, told, WITHDRAWN), there), address)
 
 
-def _withdrawal(hub: Hub, found: Offer, address: Address) -> Withdrawal:
-    raw = _small(hub, found.repo, found.commit, WITHDRAWN, found.files[WITHDRAWN].size)
+def is_branch(revision: str) -> bool:
+    """By its name: all others are tags and commits."""
+    return revision == MAIN or step_of(revision) is not None
+
+
+def withdrawal_in(found: Listed, blocks: Iterator[bytes], address: Address) -> Withdrawal:
+    """What withdrawn.json says, of which `blocks` are the bytes.
+
+    Raises: HubError: other bytes than listed; DataError: it breaks its schema.
+    """
+    raw = read_list(blocks, found.files[WITHDRAWN].size, address)
     if digest.of_bytes(raw) != found.files[WITHDRAWN].sha256:
         raise HubError(f"{WITHDRAWN} has other bytes than listed", where=address, cure="Do not use it; ask its publisher")
     with tempfile.TemporaryDirectory() as folder:
         return read_withdrawal(load_json(files.write_bytes(Path(folder) / WITHDRAWN, raw)), address)
 
 
-def _signed(found: Offer, address: Address, trust: Trust) -> Signed:
+def require_signed_as(found: Listed, address: Address, trust: Trust) -> Signed:
     """Raises: IntegrityError: nobody trusted signed these very files, or they were signed under another repository's name."""
     sums = {name: file.sha256 for name, file in found.files.items()}
     sums |= {name: digest.of_bytes(found.raw[name]) for name in found.lists}
     signed = require_signed(found.raw, sums, trust, address)
     name, _, revision = signed.subject.partition("@")
     # A tag and a commit may be of any branch; a branch is what it is called.
-    branch = address.revision == MAIN or step_of(address.revision) is not None
-    if name != found.repo.id or (branch and revision != address.revision):
+    if name != address.repo.id or (is_branch(address.revision) and revision != address.revision):
         raise IntegrityError(f"was signed as {signed.subject}", where=address, cure="Do not use it; ask its publisher")
     return signed
 
@@ -128,17 +142,12 @@ def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
     repo = address.repo
     commit = hub.commit_of(repo, address.revision)
     tree = hub.tree(repo, commit)
-    wanted = [CARD] if card else [MANIFEST, CARD, f"{RECORDS}/{MANIFEST}"]
-    signatures = [CARD_SIGNATURE] if card else [SIGNATURE, CARD_SIGNATURE]
-    raw = {name: _small(hub, repo, commit, name, tree[name].size) for name in (*wanted, *signatures) if name in tree}
-    if wanted[0] not in raw:
-        raise HubError(
-            f"no {wanted[0]}", where=address, cure="It was not published by this project; download it with: hf download"
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {name: files.write_bytes(Path(folder) / name, raw[name]) for name in wanted if name in raw}
-        lists = {name: manifest.read(path) for name, path in paths.items()}
-    told = expected(lists, Path(str(address)))
+    raw = {
+        name: read_list(hub.read(repo, commit, name), tree[name].size, f"{repo}@{commit}/{name}")
+        for name in list_names(card)
+        if name in tree
+    }
+    lists, told = parse_lists(raw, card, address)
     rows = [f"missing  {name}" for name in told.keys() - tree.keys()]
     rows += [f"changed  {name}" for name in told.keys() & tree.keys() if tree[name].differs(told[name])]
     rows += [] if card else [f"extra    {name}" for name in tree.keys() - told.keys() - raw.keys() - {ALIEN}]
@@ -152,12 +161,37 @@ def offer(hub: Hub, address: Address, *, card: bool) -> Offer:
     return Offer(repo=repo, commit=commit, raw=raw, lists=lists, files=told, tree=tree)
 
 
-def _small(hub: Hub, repo: Repo, commit: str, name: str, size: int) -> bytes:
+def list_names(card: bool) -> tuple[str, ...]:
+    """Lists and signatures that are read before anything else."""
+    return (CARD, CARD_SIGNATURE) if card else (MANIFEST, CARD, f"{RECORDS}/{MANIFEST}", SIGNATURE, CARD_SIGNATURE)
+
+
+def parse_lists(raw: Mapping[str, bytes], card: bool, address: Address) -> tuple[dict[str, Manifest], dict[str, File]]:
+    """The lists, and every file that they have.
+
+    Raises: HubError: the first of them is missing; IntegrityError, DataError: one cannot be used.
+    """
+    first, *_ = names = [name for name in list_names(card) if name not in {SIGNATURE, CARD_SIGNATURE}]
+    if first not in raw:
+        cure = "It was not published by this project; download it with: hf download"
+        raise HubError(f"no {first}", where=address, cure=cure)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: files.write_bytes(Path(folder) / name, raw[name]) for name in names if name in raw}
+        lists = {name: manifest.read(path) for name, path in paths.items()}
+    return lists, expected(lists, Path(str(address)))
+
+
+def read_list(blocks: Iterator[bytes], size: int, where: object) -> bytes:
+    """Raises: HubError: too large to be one."""
     if size > LARGEST_LIST:
-        raise HubError(f"a list of {size:,} bytes", where=f"{repo}@{commit}/{name}", cure="Do not use it; ask its publisher")
+        raise HubError(f"a list of {size:,} bytes", where=where, cure="Do not use it; ask its publisher")
     data = bytearray()
-    for block in hub.read(repo, commit, name):
+    for block in blocks:
         data += block
         if len(data) > size:
             break
     return bytes(data)
+
+
+def _blocks(hub: Hub, found: Offer, name: str) -> Iterator[bytes]:
+    return hub.read(found.repo, found.commit, name)

@@ -34,7 +34,7 @@ def on_hub(hub: Hub, repo: Repo, commit: str, name: str) -> Place:
 def at(address: str, name: str) -> Place:
     """An `http(s)://` address, a `file://` address or a path; `name` is what is told of it."""
     if address.startswith(("http://", "https://")):
-        return Place(name=name, read=partial(_web, address))
+        return Place(name=name, read=partial(_web, address, name))
     return Place(
         name=name, read=partial(_file, Path(unquote(urlsplit(address).path) if address.startswith("file:") else address))
     )
@@ -50,7 +50,7 @@ def _file(path: Path, start: int) -> Iterator[bytes]:
         raise Refused(f"cannot be read ({error.__class__.__name__})", where=path, cure="Correct locations.json") from None
 
 
-def _web(url: str, start: int) -> Iterator[bytes]:
+def _web(url: str, name: str, start: int) -> Iterator[bytes]:
     """No token goes with it: an address that is not the hub's need not know who asks."""
     headers = {"User-Agent": f"yulan/{__version__}", "Accept-Encoding": "identity"}
     if start:
@@ -59,12 +59,12 @@ def _web(url: str, start: int) -> Iterator[bytes]:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as answer:
             if start and answer.status != 206:
-                raise NoRange("sends files from their start only", where=url, cure=cure)
+                raise NoRange("sends files from their start only", where=name, cure=cure)
             while block := answer.read1(BLOCK):
                 yield block
     except urllib.error.HTTPError as error:
         kind = kind_of(error.code)
-        raise timed(kind(f"answers {error.code}", where=url, cure=cure), dict(error.headers)) from None
+        raise timed(kind(f"answers {error.code}", where=name, cure=cure), dict(error.headers)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        raise Away(f"does not answer ({reason.__class__.__name__})", where=url, cure=cure) from None
+        raise Away(f"does not answer ({reason.__class__.__name__})", where=name, cure=cure) from None

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,17 +11,19 @@ from threading import Event
 
 from yulan import files
 from yulan.errors import IntegrityError, StateError
+from yulan.layout import MANIFEST
 from yulan.release.bring import Brought, Stopped, bring
 from yulan.release.folder import Checked, Stamp, check, stamp
-from yulan.release.hub import Hub, Remote
+from yulan.release.hub import Away, Hub, Refused, Remote
 from yulan.release.locations import NOWHERE, Locations
+from yulan.release.mirrored import agree_elsewhere
 from yulan.release.names import Address
 from yulan.release.offer import LARGEST_LIST as LARGEST_LIST
-from yulan.release.offer import Offer, Only, agree
+from yulan.release.offer import PART_OF, Listed, Offer, Only, agree
 from yulan.release.offer import offer as offer
 from yulan.release.offer import redirect as redirect
 from yulan.release.patience import persist
-from yulan.release.place import on_hub
+from yulan.release.place import Place, on_hub
 from yulan.release.progress import Progress, Say
 from yulan.release.sign import Signed
 from yulan.release.trust import Trust
@@ -61,20 +63,20 @@ def pull(
     Raises: IntegrityError: the signature does not hold; HubError: no place has the bytes as listed; StateError: it was
     withdrawn, something else stands at `into`, or another pull works there; ResourceError: it does not fit on the disk.
     """
-    address, found, signed = persist(lambda: agree(hub, address, only, trust, force), say, FIRST_CONTACT)
     into = into.absolute()
+    address, found, signed = _agree(hub, address, only, trust, force, locations, say)
     if into.exists() or into.is_symlink():
-        return Pulled(checked=_already(into, found), fetched=0, signed=signed, served={})
+        return Pulled(checked=_already(into, found, say), fetched=0, signed=signed, served={})
     with _alone(into):
         if into.exists():  # another pull has just made it
-            return Pulled(checked=_already(into, found), fetched=0, signed=signed, served={})
+            return Pulled(checked=_already(into, found, say), fetched=0, signed=signed, served={})
         partial = into.with_name(into.name + files.PARTIAL)
         _sweep(partial, found)
         there = sum(path.stat().st_size for path in partial.rglob("*") if path.is_file())
         files.require_space(into.parent, found.size - there)
         with files.new_folder(into, resume=True) as folder:
             progress = Progress(str(address), found.size - there, say)
-            brought = _bring_all(hub, found, folder, locations, say, progress)
+            brought = _bring_all(_places(hub, found, locations), found, folder, say, progress)
             for name, raw in found.raw.items():
                 files.write_bytes(folder / name, raw)
             say(f"{address}: {found.size:,} bytes are as listed")
@@ -87,16 +89,42 @@ def pull(
     return Pulled(checked=checked, fetched=sum(made.wire for made in each), signed=signed, served=served)
 
 
+def _agree(
+    hub: Hub, address: Address, only: Only | None, trust: Trust | None, force: bool, locations: Locations, say: Say
+) -> tuple[Address, Listed, Signed | None]:
+    """What the hub says, or, where it is away or has lost the revision, what was signed and another address has."""
+    part = PART_OF.get(only or "", address.part)
+    elsewhere = trust is not None and locations.folders and part == address.part
+    try:
+        return persist(lambda: agree(hub, address, only, trust, force), say, 0.0 if elsewhere else FIRST_CONTACT)
+    except (Away, Refused) as error:
+        if not elsewhere or trust is None:
+            raise
+        listed, signed, folder = agree_elsewhere(locations, address, only == "card", trust, force)
+        say(f"{address}: {error.what}; {folder} has its lists as they were signed; a withdrawal after that would not show")
+        return address, listed, signed
+
+
+def _places(hub: Hub, found: Listed, locations: Locations) -> Callable[[str], list[Place]]:
+    """Where a file is asked for, by its name, in this order."""
+
+    def places(name: str) -> list[Place]:
+        own = [on_hub(hub, found.repo, found.commit, name)] if isinstance(found, Offer) else []
+        return [*locations.places(name, found.files[name].sha256), *own]
+
+    return places
+
+
 def _bring_all(
-    hub: Hub, found: Offer, folder: Path, locations: Locations, say: Say, progress: Progress
+    places: Callable[[str], list[Place]], found: Listed, folder: Path, say: Say, progress: Progress
 ) -> dict[str, tuple[Brought, Stamp]]:
     """All files, the largest first; the first that fails stops the others, which keep what they have."""
     stop = Event()
 
     def one(name: str) -> tuple[Brought, Stamp]:
         file = found.files[name]
-        places = [*locations.places(name, file.sha256), on_hub(hub, found.repo, found.commit, name)]
-        made = bring(places, name, Remote(size=file.size, sha256=file.sha256, blob=""), folder / name, say, progress.add, stop)
+        remote = Remote(size=file.size, sha256=file.sha256, blob="")
+        made = bring(places(name), name, remote, folder / name, say, progress.add, stop)
         return made, stamp(folder / name)
 
     with ThreadPoolExecutor(WORKERS) as pool:
@@ -134,7 +162,7 @@ def _alone(into: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _sweep(partial: Path, found: Offer) -> None:
+def _sweep(partial: Path, found: Listed) -> None:
     """Drop what another revision left under the same name."""
     keep = {partial / name for name in found.files} | {partial / (name + files.PARTIAL) for name in found.files}
     for path in list(partial.rglob("*")):
@@ -142,10 +170,17 @@ def _sweep(partial: Path, found: Offer) -> None:
             files.remove(path)
 
 
-def _already(into: Path, found: Offer) -> Checked:
+def _already(into: Path, found: Listed, say: Say) -> Checked:
     """Raises: StateError: what stands at `into` is not this revision, whole."""
-    same = into.is_dir() and all((into / name).is_file() and (into / name).read_bytes() == raw for name, raw in found.raw.items())
-    checked = check(into) if same else None
-    if checked is None or checked.differences:
-        raise StateError("something else stands there", where=into, cure="Choose another folder with --into, or move it away")
-    return checked
+
+    def same(names: Iterable[str]) -> bool:
+        return all((into / name).is_file() and (into / name).read_bytes() == found.raw[name] for name in names)
+
+    # A card may be edited after it was pulled; the content is the same revision still.
+    if into.is_dir() and (same(found.raw) or (MANIFEST in found.raw and same([MANIFEST]))):
+        checked = check(into)
+        if not checked.differences:
+            if not same(found.raw):
+                say(f"{into}: is there, with the card that it was pulled with; a later one is pulled by --only card")
+            return checked
+    raise StateError("something else stands there", where=into, cure="Choose another folder with --into, or move it away")
