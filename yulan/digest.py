@@ -63,7 +63,14 @@ def chained(previous: str, row: dict[str, Any]) -> str:
 
 def git_blob(data: bytes) -> str:
     """git's own id of a small file (SHA-1), the only digest a hub's tree gives for it."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    state = git_running(len(data))
+    state.update(data)
+    return state.hexdigest()
+
+
+def git_running(size: int) -> "hashlib._Hash":
+    """The same of `size` bytes that come piece by piece."""
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def git_blob_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from tests.bench import checkpoints, loader, pairs, reduction, steps
+from tests.bench import checkpoints, downloads, loader, pairs, reduction, steps
 
 
 def main() -> None:
@@ -11,6 +11,7 @@ def main() -> None:
     parts = (
         loader.lines,
         checkpoints.lines,
+        downloads.lines,
         steps.lines,
         lambda: steps.lines(2),
         lambda: reduction.lines(count=30),

@@ -27,6 +27,7 @@ CLASSES = {
     "index": "yulan.data.index.header:Header",
     "keys": "yulan.release.trust:Keys",
     "lineage": "yulan.release.lineage.told:Lineage",
+    "locations": "yulan.release.locations:Locations",
     "label": "yulan.data.score.labels:Label",
     "manifest": "yulan.manifest:Manifest",
     "mix": "yulan.mix:Mix",

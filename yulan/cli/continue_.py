@@ -41,6 +41,11 @@ Look = Callable[[], None]
 @click.option(
     "--key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Of an address: the publisher's public key."
 )
+@click.option(
+    "--locations",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of an address: locations.json, other addresses of its files.",
+)
 def continue_(
     where: str,
     phase: str | None,
@@ -56,12 +61,13 @@ def continue_(
     force: bool,
     endpoint: str | None,
     key: Path | None,
+    locations: Path | None,
 ) -> None:
     """Train on from the checkpoint in FOLDER, at any number of ranks. Stopped, the same command goes on.
 
     An address is pulled first, its states alone, into NAME-states-REVISION here.
     """
-    folder = _brought(where, endpoint, key, force) if where.startswith("hf://") else Path(where)
+    folder = _brought(where, endpoint, key, locations, force) if where.startswith("hf://") else Path(where)
     if not folder.is_dir():
         raise click.UsageError(f"{where!r} is no folder; an address begins with hf://")
     from yulan.release.withdrawal import require_standing, standing_in
@@ -81,18 +87,22 @@ def continue_(
     click.echo(f"{done.kept[-1]}: step {done.state.global_step}, trajectory {done.state.trajectory}")
 
 
-def _brought(where: str, endpoint: str | None, key: Path | None, force: bool) -> Path:
+def _brought(where: str, endpoint: str | None, key: Path | None, locations: Path | None, force: bool) -> Path:
     """Pull the states that an address names; what is there already, whole, is not fetched again."""
     from yulan.release.names import parse, repo
 
     address = parse(where)
     from yulan.release.hub import Hub, token_for
+    from yulan.release.locations import NOWHERE, read_locations
     from yulan.release.pull import pull
     from yulan.release.trust import load_trust
 
     into = Path(f"{repo(address.name, 'states').id.partition('/')[2]}-{address.revision.replace('/', '-')}")
     trust = load_trust(key) if key else None
-    pull(Hub(endpoint, token_for(None)), address, into, "optimizer", lambda line: click.echo(line, err=True), trust, force)
+    others = read_locations(locations) if locations else NOWHERE
+    pull(
+        Hub(endpoint, token_for(None)), address, into, "optimizer", lambda line: click.echo(line, err=True), trust, force, others
+    )
     return into
 
 

@@ -1,12 +1,12 @@
 """Bring a slice of a phase's token files from the data sets that hold them, or say which are not to be had."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from yulan import digest, files
+from yulan import files
 from yulan.data.slice import Piece
 from yulan.manifest import require_safe
 from yulan.mix import PREFIX
@@ -15,12 +15,13 @@ from yulan.release.bring import bring
 from yulan.release.footers import Declared, Footers
 from yulan.release.hub import Hub, Refused, Remote
 from yulan.release.names import Repo
+from yulan.release.place import on_hub
+from yulan.release.progress import Progress, Say
 from yulan.release.slice import Absent, Found, Slice, slice_folder, write_slice
 
 THREADS = 8
 TAIL, LONGEST = 1 << 16, 1 << 24
 """Bytes at a file's end that are asked for to read its footer, and of the longest footer that is read."""
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,23 +141,18 @@ def fetch(hub: Hub, made: Slice, target: Path, say: Say) -> int:
     """
     handle = files.lock(target / ".lock")
     try:
-        missing = [file for file in made.files if not _is_there(file, target)]
+        missing = [file for file in made.files if not _remote(file).is_at(target / file.path)]
         size = sum(file.size for file in missing)
         files.require_space(target, size)
-        fetched = done = 0
+        fetched, progress = 0, Progress(made.name, size, say)
         for file in missing:
-            remote = Remote(size=file.size, sha256=file.sha256, blob=file.blob)
-            fetched += bring(hub, Repo(id=file.repo, part="data"), file.commit, file.name, remote, target / file.path)
-            done += file.size
-            say(f"{file.path}: {done:,} of {size:,} bytes")
+            place = on_hub(hub, Repo(id=file.repo, part="data"), file.commit, file.name)
+            fetched += bring([place], file.path, _remote(file), target / file.path, say, progress.add).wire
         write_slice(made, slice_folder(target, made))
     finally:
         os.close(handle)
     return fetched
 
 
-def _is_there(file: Found, target: Path) -> bool:
-    path = target / file.path
-    if not path.is_file() or path.stat().st_size != file.size:
-        return False
-    return digest.of_file(path) == file.sha256 if file.sha256 else digest.git_blob(path.read_bytes()) == file.blob
+def _remote(file: Found) -> Remote:
+    return Remote(size=file.size, sha256=file.sha256, blob=file.blob)

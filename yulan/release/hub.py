@@ -1,7 +1,7 @@
 """The only road to a hub: what of the client we use, and its refusals as errors that say what to do."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from huggingface_hub.utils import build_hf_headers, disable_progress_bars, get_s
 from yulan import digest
 from yulan.errors import HubError
 from yulan.manifest import File
+from yulan.release.hub_refused import Away as Away  # this and the next are what may happen to whoever asks a hub
+from yulan.release.hub_refused import NoRange, refusal
+from yulan.release.hub_refused import Refused as Refused
 from yulan.release.names import Repo
 
 BATCH_FILES, BATCH_BYTES = 64, 5 << 30
@@ -26,10 +29,6 @@ PATHS = 500
 
 class StaleHead(Exception):
     """Somebody committed since the head was read, or our own commit's answer was lost."""
-
-
-class Refused(HubError):
-    """The hub is there and says no: nothing of that name, or not for this token."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +44,12 @@ class Remote:
     def differs(self, file: File) -> bool:
         """Whether the listing alone says that these are other bytes; a small file tells no sha256."""
         return self.size != file.size or (self.sha256 is not None and self.sha256 != file.sha256)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file has these bytes."""
+        if not path.is_file() or path.stat().st_size != self.size:
+            return False
+        return digest.of_file(path) == self.sha256 if self.sha256 else digest.git_blob(path.read_bytes()) == self.blob
 
     def holds(self, file: File, path: Path) -> bool:
         """Whether these are the bytes of the local file."""
@@ -190,11 +195,12 @@ class Hub:
         headers = build_hf_headers(token=self.token or False) | {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
-        with self._told(repo, name), get_session().stream("GET", url, headers=headers, follow_redirects=True) as answer:
+        with self._told(repo, name), _stream(url, headers) as answer:
             hf_raise_for_status(answer)
             if start and answer.status_code != 206:
-                raise HubError("the hub cannot go on in the middle of a file", where=name, cure="Remove the .partial folder")
-            yield from answer.iter_raw(BLOCK)
+                raise NoRange("the hub cannot go on in the middle of a file", where=name, cure="Fetch it from its start")
+            # As they come: a connection that is too slow shows in time.
+            yield from answer.iter_raw()
 
     def part(self, repo: Repo, commit: str, name: str, start: int, length: int) -> bytes:
         """A range of a file. A hub that ignores the range is not read beyond it."""
@@ -202,7 +208,7 @@ class Hub:
         headers = build_hf_headers(token=self.token or False) | {"Accept-Encoding": "identity"}
         headers["Range"] = f"bytes={start}-{start + length - 1}"
         found = bytearray()
-        with self._told(repo, name), get_session().stream("GET", url, headers=headers, follow_redirects=True) as answer:
+        with self._told(repo, name), _stream(url, headers) as answer:
             hf_raise_for_status(answer)
             skip = start if answer.status_code == 200 else 0
             for block in answer.iter_raw(BLOCK):
@@ -234,7 +240,7 @@ class Hub:
                 raise
             if isinstance(inner, HfHubHTTPError):
                 raise self._said(inner, repo, what) from error
-            raise HubError(
+            raise Away(
                 f"the hub does not answer ({inner.__class__.__name__})",
                 where=self.endpoint,
                 cure="Check the address and that it runs, then run the same command again; what was sent is not sent twice",
@@ -242,25 +248,15 @@ class Hub:
 
     def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None) -> HubError:
         """A refusal in words."""
-        status = error.response.status_code
-        code = error.response.headers.get("X-Error-Code")
         place = f"{repo or self.endpoint}" + (f"@{what}" if repo and what else "")
-        told = {
-            401: ("the hub does not accept this token", "Set HF_TOKEN, give --token-file, or run: hf auth login"),
-            403: ("the token may not write there", "Use a token with write access to this repository's owner"),
-            404: ("no such repository, revision or file", "Check the name; private ones need a token"),
-            429: ("the hub asks to slow down (429)", "Wait five minutes, then run the same command again"),
-        }
-        if status == 401 and code == "GatedRepo":
-            told[401] = ("this repository is gated", "Ask for access on its page, then use your own token")
-        if status == 401 and code == "RepoNotFound":
-            # Hubs tell a stranger no more of a private repository than that it does not exist.
-            told[401] = told[404]
-        default = (f"the hub answered {status}", "Run the same command again; what was sent is not sent twice")
-        sentence, cure = told.get(status, default)
         said = error.server_message or error.response.headers.get("X-Error-Message")
-        kind = Refused if status in {401, 403, 404} else HubError
-        return kind(sentence, where=place, cure=cure, evidence=[said] if said else [])
+        return refusal(error.response.status_code, error.response.headers, place, [said] if said else [])
+
+
+def _stream(url: str, headers: Mapping[str, str]) -> AbstractContextManager[Any]:
+    # The client's session knows no timeout by itself: a silent hub would be waited for without end.
+    timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+    return get_session().stream("GET", url, headers=dict(headers), follow_redirects=True, timeout=timeout)
 
 
 def remotes(entries: Iterable[object]) -> dict[str, Remote]:

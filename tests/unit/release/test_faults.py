@@ -11,6 +11,7 @@ from tests.unit.release.kit import FINAL, NAME, contents, fill, go, judge
 from yulan.errors import HubError, IntegrityError
 from yulan.layout import Layout
 from yulan.rehearsal import Hub as Served
+from yulan.release import bring
 from yulan.release.hub import Hub
 from yulan.release.names import parse, repo
 from yulan.release.pull import pull
@@ -125,9 +126,12 @@ def test_a_refusal_is_said_in_words(broken: tuple[Faulty, Served], status: int, 
         Hub(road.url, road.token).who()
 
 
-def test_a_download_that_is_cut_goes_on_there(layout: Layout, broken: tuple[Faulty, Served], tmp_path: Path):
+def test_a_download_that_is_cut_goes_on_there(
+    layout: Layout, broken: tuple[Faulty, Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     state, road = broken
     go(layout, road)
+    monkeypatch.setattr(bring, "PATIENCE", 0)
 
     def cut(forward: Forward) -> Answer:
         status, headers, data = forward()
@@ -144,15 +148,15 @@ def test_a_download_that_is_cut_goes_on_there(layout: Layout, broken: tuple[Faul
     assert done.fetched < (whole / "model.safetensors").stat().st_size // 2 + 1_000
 
 
-def test_a_hub_without_ranges_is_told(layout: Layout, broken: tuple[Faulty, Served], tmp_path: Path):
+def test_a_hub_without_ranges_is_asked_for_the_whole(layout: Layout, broken: tuple[Faulty, Served], tmp_path: Path):
     state, road = broken
     go(layout, road)
     partial = tmp_path / "final.partial"
     partial.mkdir()
     (partial / "model.safetensors.partial").write_bytes(b"\0")
     state.faults.append(on("GET", "model.safetensors", lambda forward: (200, {}, forward()[2])))
-    with pytest.raises(HubError, match="cannot go on in the middle of a file"):
-        pull(Hub(road.url, None), parse(f"hf://{NAME}@final"), tmp_path / "final", None, lambda _: None)
+    pull(Hub(road.url, None), parse(f"hf://{NAME}@final"), tmp_path / "final", None, lambda _: None)
+    assert contents(tmp_path / "final") == contents(layout.stage("bundle").data / "model" / "main")
 
 
 def test_a_list_that_is_too_large_is_not_read(layout: Layout, broken: tuple[Faulty, Served], tmp_path: Path):

@@ -99,6 +99,43 @@ def test_a_forced_pull_verifies_and_its_card_and_table_say_withdrawn(signed: tup
     assert "was withdrawn on" in refused.output
 
 
+def test_no_tag_commit_or_part_leads_round_a_withdrawal(signed: tuple[Layout, Path], hub: Served, tmp_path: Path):
+    asked = Hub(hub.url, None)
+    states, model = f"hf://{NAME}-states", f"hf://{NAME}"
+    ways = [
+        (f"{model}@final", None),
+        (f"{model}@final", "optimizer"),
+        (f"{model}@final", "data"),
+        (f"{model}@{FINAL}", "card"),
+        (f"{model}@{FINAL}", "optimizer"),
+        (f"{states}@final", None),
+        (f"{states}@{FINAL}", "weights"),
+    ]
+    commits = {name: asked.commit_of(parse(name).repo, parse(name).revision) for name, _ in ways}
+    ways += [(f"{name.partition('@')[0]}@{commits[name]}", only) for name, only in ways if only != "weights"]
+    editor(hub, signed[1]).withdraw(FINAL, "wrong mix", NEXT)
+    for name, only in ways:
+        with pytest.raises(StateError, match=r"was withdrawn on .*wrong mix") as caught:
+            fetch(hub, name, tmp_path / "it", only=only)
+        assert f"Take {NEXT}" in str(caught.value)
+        assert not (tmp_path / "it").exists()
+    for number, (name, only) in enumerate(ways):
+        fetch(hub, name, tmp_path / str(number), only=only, force=True)
+    fetch(hub, f"{model}@{STABLE}", tmp_path / "other", only="data")
+
+
+def test_continue_refuses_an_address_that_was_withdrawn(
+    signed: tuple[Layout, Path], hub: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    editor(hub, signed[1]).withdraw(FINAL, "wrong mix", NEXT)
+    for name in (f"hf://{NAME}@final", f"hf://{NAME}-states@{FINAL}"):
+        refused = CliRunner().invoke(main, ["continue", name, "--phase", "phase-02", "--from", hub.url])
+        assert refused.exit_code == 6
+        assert f"Take {NEXT}" in refused.output
+    assert not list(tmp_path.glob("*-states-*"))
+
+
 def test_a_withdrawal_is_made_once_and_publishing_again_does_not_undo_it(signed: tuple[Layout, Path], hub: Served):
     layout, key = signed
     assert editor(hub, key).withdraw(STABLE, "broken", None)

@@ -37,6 +37,7 @@ def tokenizer(recipe: str | None, endpoint: str | None, token_file: Path | None)
     from yulan.release.bring import bring
     from yulan.release.hub import Hub, token_for
     from yulan.release.names import Repo
+    from yulan.release.place import on_hub
 
     hub = Hub(endpoint, token_for(token_file.read_text().strip() if token_file else None))
     repo = Repo(id=published.hub, part="model")
@@ -46,7 +47,8 @@ def tokenizer(recipe: str | None, endpoint: str | None, token_file: Path | None)
             "the revision has no such file", where=f"{repo}/{published.path}", cure="Correct $.data.tokenizer.published.path"
         )
     fresh = path.with_name(f"{path.name}.tokenizer")
-    fetched = bring(hub, repo, published.revision, published.path, found[published.path], fresh)
+    place = on_hub(hub, repo, published.revision, published.path)
+    fetched = bring([place], f"{repo}/{published.path}", found[published.path], fresh).wire
     try:
         require_pinned(published, fresh)
         files.copy(fresh, path)

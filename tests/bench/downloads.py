@@ -1,0 +1,106 @@
+"""Pull and verify: `python -m tests.bench.downloads [--pairs 20] [--clock wall|processor]`.
+
+Pull: 286 MB (four shards of 64 MB, one of 16, forty files of 10 kB) from a hub in a process of its own on this machine, into
+a new folder, against huggingface_hub's `snapshot_download` of the same revision from the same hub. Ours is hashed, held against
+the lists and fsynced; the peer's is not. What either left to be written is written before the next begins.
+Verify: the same folder out of the page cache, against sha256 of bytes that lie in memory, as many, on every core at once.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from tests.bench import pairs
+from tests.bench.pairs import Aim, Clock, Line
+from tests.bench.peers import hub_download
+from yulan import digest, files
+from yulan.layout import find_root
+from yulan.rehearsal import running_hub
+from yulan.release.hub import Hub
+from yulan.release.names import parse
+from yulan.release.pull import pull
+from yulan.release.seal import seal
+from yulan.release.verify import verify_folder
+
+REPO = "bench/release"
+PAIRS = 20
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process_time}
+"""The second counts this process alone, not the hub: what tells on a machine with other work."""
+
+
+def make(folder: Path) -> int:
+    """A release of random bytes; returns its size."""
+    for number in range(4):
+        files.write_bytes(folder / f"model-{number}.safetensors", os.urandom(64 << 20))
+    files.write_bytes(folder / "tokenizer.bin", os.urandom(16 << 20))
+    for number in range(40):
+        files.write_bytes(folder / "small" / f"{number}.bin", os.urandom(10_000))
+    files.write_text(folder / "README.md", "# bench\n")
+    return seal(folder, name="bench/model/main", inputs={}, keys={}, summary={}).size
+
+
+def pull_line(folder: Path, place: Path, count: int, clock: Clock) -> Line:
+    with running_hub(place / "hub") as served:
+        api = HfApi(endpoint=served.url, token=served.token)
+        api.create_repo(REPO)
+        api.upload_folder(repo_id=REPO, folder_path=folder)
+        hub, address = Hub(served.url, None), parse(f"hf://{REPO}")
+
+        def timed(work: Callable[[Path], object]) -> Callable[[], float]:
+            def run() -> float:
+                into = place / "into"
+                os.sync()
+                began = clock()
+                work(into)
+                took = clock() - began
+                files.remove(into)
+                return took
+
+            return run
+
+        work = {
+            "ours": timed(lambda into: pull(hub, address, into, None, lambda _: None)),
+            "peer": timed(lambda into: hub_download.download(served.url, REPO, into)),
+        }
+        times = pairs.rounds(work, count)
+    name, aim = "pull, verified and durable / snapshot_download", Aim(at="most", value=1.15)
+    return pairs.ratio(name, times["ours"], times["peer"], told=pairs.milliseconds, aim=aim)
+
+
+def verify_line(folder: Path, size: int, count: int, clock: Clock) -> Line:
+    cores = os.cpu_count() or 1
+    block = os.urandom(size // cores)
+
+    def hashing() -> None:
+        with ThreadPoolExecutor(cores) as pool:
+            list(pool.map(digest.of_bytes, [block] * cores))
+
+    times = pairs.interleave({"ours": lambda: verify_folder(folder), "hashing": hashing}, count, clock=clock)
+    name, aim = "verify, rate / that of sha256 in memory, all cores", Aim(at="least", value=0.9)
+    return pairs.ratio(name, times["hashing"], times["ours"], told=lambda s: f"{size / s / 1e6:,.0f} MB/s", aim=aim, ours="under")
+
+
+def lines(count: int = PAIRS, clock: Clock = time.perf_counter) -> list[Line]:
+    # On the disk that runs are written to: a folder for temporary files may lie in memory.
+    place = find_root() / "runs"
+    place.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        folder = Path(name) / "made"
+        size = make(folder)
+        print(f"downloads: {size / 1e6:,.0f} MB ...", file=sys.stderr)
+        return [pull_line(folder, Path(name), count, clock), verify_line(folder, size, count, clock)]
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=PAIRS)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    given = parser.parse_args()
+    pairs.show(lines(given.pairs, CLOCKS[given.clock]))
