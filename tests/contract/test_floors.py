@@ -20,7 +20,7 @@ FLOORS = (
 OWNERS = {
     "deepspeed": "yulan/train/backend.py",
     "mlflow": "yulan/train/track.py",
-    "huggingface_hub": "yulan/release/hub.py",
+    "huggingface_hub": "yulan/release/hub",
     "daft": "yulan/data/frames.py",
     "ray": "yulan/data/cluster.py",
     "mlcroissant": "yulan/release/gate/described.py",

@@ -34,6 +34,7 @@ CLASSES = {
     "pack": "yulan.data.pack:Header",
     "params": "yulan.params:Params",
     "phase": "yulan.train.onward:PhaseFile",
+    "plan": "yulan.release.plan:Plan",
     "profile": "yulan.profile:Profile",
     "protocol": "yulan.study.protocol:Protocol",
     "publication": "yulan.release.publication:Publication",

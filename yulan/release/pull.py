@@ -14,8 +14,8 @@ from yulan.release.bring import bring
 from yulan.release.folder import ALIEN, CARD, CARD_SIGNATURE, RECORDS, SIGNATURE, WITHDRAWN, Checked, check, expected
 from yulan.release.hub import Hub, Remote
 from yulan.release.names import MAIN, Address, Part, Repo, step_of
+from yulan.release.progress import Say
 from yulan.release.sign import Signed, require_signed
-from yulan.release.transaction import Say
 from yulan.release.trust import Trust
 from yulan.release.withdrawal import Withdrawal, read_withdrawal, require_standing
 from yulan.schema import load_json
