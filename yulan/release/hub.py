@@ -9,7 +9,6 @@ from typing import Any
 from huggingface_hub import CommitOperationDelete, HfApi, constants, get_token, hf_hub_url, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.lfs import UploadInfo, post_lfs_batch_info
 from huggingface_hub.utils import (
     build_hf_headers,
     disable_progress_bars,
@@ -82,6 +81,8 @@ class Hub:
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self.token = token
         self.api = HfApi(endpoint=self.endpoint, token=token or False)
+        self._first: dict[Repo, str] = {}
+        """First commits."""
 
     def who(self) -> str:
         """The token's owner.
@@ -133,34 +134,19 @@ class Hub:
         """A branch without files. Where the hub ignores `emptyBranch`, it starts at the repository's first commit,
         never at main: a failed upload would then serve main's weights under another label."""
         with self._told(repo, name):
-            first = self.api.list_repo_commits(repo.id, repo_type=repo.kind)[-1].commit_id
+            if repo not in self._first:
+                self._first[repo] = self.api.list_repo_commits(repo.id, repo_type=repo.kind)[-1].commit_id
             # The Python client sends only startingPoint; the official JavaScript one sends these too.
             answer = get_session().post(
                 f"{self.endpoint}/api/{repo.kind}s/{repo.id}/branch/{name}",
                 headers=build_hf_headers(token=self.token or False),
-                json={"startingPoint": first, "emptyBranch": True},
+                json={"startingPoint": self._first[repo], "emptyBranch": True},
             )
             hf_raise_for_status(answer)
 
-    def present(self, repo: Repo, files: Iterable[File]) -> set[str]:
-        """Which of these files' bytes the hub has already, by sha256."""
-        infos = [UploadInfo(size=f.size, sample=b"", sha256=bytes.fromhex(f.sha256)) for f in files if f.size]
-        found: set[str] = set()
-        with self._told(repo):
-            for start in range(0, len(infos), 256):
-                actions, _, _ = post_lfs_batch_info(
-                    infos[start : start + 256],
-                    token=None,
-                    repo_type=repo.kind,
-                    repo_id=repo.id,
-                    endpoint=self.endpoint,
-                    headers=build_hf_headers(token=self.token or False),
-                )
-                found |= {action["oid"] for action in actions if not action.get("actions")}
-        return found
-
-    def upload(self, repo: Repo, revision: str, operations: list[Addition]) -> None:
-        """Send the large ones among the files, batch by batch; what the hub has, by sha256, is not sent.
+    def upload(self, repo: Repo, revision: str, operations: list[Addition]) -> Iterator[int]:
+        """Send the large ones among the files, batch by batch; what the hub has, by sha256, is not sent. Yields: the bytes of
+        each batch that is there now.
 
         Interrupted, what was sent stays: the next try finds it.
         """
@@ -169,6 +155,7 @@ class Hub:
                 self.api.preupload_lfs_files(
                     repo.id, batch, repo_type=repo.kind, revision=revision, num_threads=4, free_memory=False
                 )
+            yield sum(operation.upload_info.size for operation in batch)
 
     def commit(
         self, repo: Repo, revision: str, head: str, additions: list[Addition], deletions: Iterable[str], message: str

@@ -63,11 +63,14 @@ class Transaction:
         hub, revision, progress = self.hub, self.revision, self.progress
         gone = sorted(tree.keys() - revision.files.keys() - {ALIEN})
         files = {name: file for name, file in sorted(revision.files.items()) if not holds(revision, tree, name)}
-        bytes_by_sum = {file.sha256: file.size for file in files.values()}
-        here = hub.present(self.repo, files.values())
-        progress.total = progress.moved + sum(size for sha256, size in bytes_by_sum.items() if sha256 not in here)
+        total = sum(file.size for file in files.values())
+        progress.total = progress.moved + total
         operations = additions({name: revision.paths[name] for name in files}, files, progress.add)
-        hub.upload(self.repo, revision.name, operations)
+        moved = progress.moved
+        for size in hub.upload(self.repo, revision.name, operations):
+            # What the hub has already takes no time.
+            progress.total -= max(0, size - (progress.moved - moved))
+            moved = progress.moved
         try:
             hub.commit(self.repo, revision.name, head, operations, gone, f"Publish {revision.name} ({revision.digest[:12]})")
         except StaleHead:
@@ -80,7 +83,6 @@ class Transaction:
         require_equal(self.repo, revision, after)
         # Small files travel inside the commit; the hub gives no sha256 for them.
         sent = progress.moved + sum(file.size for name, file in files.items() if after[name].sha256 is None)
-        total = sum(file.size for file in files.values())
         self.say(f"{self.place}: {total:,} bytes are there, as they are here")
         return Put(commit=new, sent=sent, present=max(0, total - sent))
 

@@ -132,7 +132,7 @@ class Editor:
             known = {name: File(path=name, size=p.stat().st_size, sha256=digest.of_file(p)) for name, p in paths.items()}
             operations = additions(paths, known)
             try:
-                self.hub.upload(target, branch, operations)
+                list(self.hub.upload(target, branch, operations))
                 self.hub.commit(target, branch, head, operations, [], f"Edit the card of {branch}")
             except StaleHead:
                 self.say(f"{where}: no clear answer to the commit; looking at what is there")

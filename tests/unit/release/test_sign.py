@@ -176,7 +176,7 @@ def test_the_whole_of_another_signed_revision_is_not_this_one(signed: Release, t
     signed.pull(f"hf://{NAME}@{STABLE}", tmp_path / "other")
     here = {name: tmp_path / "other" / name for name in contents(tmp_path / "other")}
     known = {name: File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)) for name, path in here.items()}
-    hub.upload(address.repo, moved.revision, operations := additions(here, known))
+    list(hub.upload(address.repo, moved.revision, operations := additions(here, known)))
     hub.commit(address.repo, moved.revision, head, operations, [], "what another branch has")
     assert hub.commit_of(address.repo, moved.revision) != other
     with pytest.raises(IntegrityError, match=f"was signed as {NAME}@{STABLE}"):
