@@ -28,7 +28,7 @@ def main() -> None:
         key = layout.rehearsal / "key"
         if not key.exists():
             subprocess.run([*yulan, "key", "new", str(key)], check=True)
-        subprocess.run([*yulan, "publish", "--to", url, "--key", str(key)], check=True, env=env, cwd=root)
+        subprocess.run([*yulan, "publish", "--to", url, "--all-checkpoints", "--key", str(key)], check=True, env=env, cwd=root)
         public = ["--key", f"{key}.pub"]
         with tempfile.TemporaryDirectory() as elsewhere:
             folder = Path(elsewhere) / "release"

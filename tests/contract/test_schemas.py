@@ -35,6 +35,7 @@ CLASSES = {
     "pack": "yulan.data.pack:Header",
     "params": "yulan.params:Params",
     "phase": "yulan.train.onward:PhaseFile",
+    "plan": "yulan.release.plan:Plan",
     "profile": "yulan.profile:Profile",
     "protocol": "yulan.study.protocol:Protocol",
     "published": "yulan.recipe.known:Published",

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.faults import warm
 from tests.faults.rows import ROWS, SEED, Result, Row, Trial, now, table
 
-FAMILIES = ("writer", "power", "disk", "damage", "runs", "ranks", "layouts", "numbers", "services")
+FAMILIES = ("writer", "power", "disk", "damage", "runs", "ranks", "layouts", "numbers", "services", "publishing")
 
 
 def main() -> int:

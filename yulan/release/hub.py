@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token, hf_hub_url
+from huggingface_hub import CommitOperationDelete, HfApi, constants, get_token, hf_hub_url, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.lfs import UploadInfo, post_lfs_batch_info
-from huggingface_hub.utils import build_hf_headers, disable_progress_bars, get_session, hf_raise_for_status
+from huggingface_hub.utils import (
+    build_hf_headers,
+    disable_progress_bars,
+    get_session,
+    hf_raise_for_status,
+)
+from huggingface_hub.utils._http import default_client_factory
 
 from yulan import digest
 from yulan.errors import HubError
@@ -18,10 +23,11 @@ from yulan.manifest import File
 from yulan.release.hub_refused import Away as Away  # this and the next are what may happen to whoever asks a hub
 from yulan.release.hub_refused import NoRange, refusal
 from yulan.release.hub_refused import Refused as Refused
+from yulan.release.hub_upload import Addition, batches, lfs_only
 from yulan.release.names import Repo
 
-BATCH_FILES, BATCH_BYTES = 64, 5 << 30
-"""Most of one upload call: what is sent again if it fails."""
+SILENCE = 90.0
+"""Seconds without a byte after which a hub counts as gone. A hub gives a commit 60 s; the client by itself waits for ever."""
 BLOCK = 1 << 20
 PATHS = 500
 """Names that are asked for at once."""
@@ -68,9 +74,12 @@ class Hub:
 
     def __init__(self, endpoint: str | None, token: str | None) -> None:
         disable_progress_bars()
+        set_client_factory(_client)
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
         self.token = token
         self.api = HfApi(endpoint=self.endpoint, token=token or False)
+        self._first: dict[Repo, str] = {}
+        """First commits."""
 
     def who(self) -> str:
         """The token's owner.
@@ -82,9 +91,16 @@ class Hub:
         with self._told():
             return str(self.api.whoami()["name"])
 
-    def create(self, repo: Repo) -> None:
+    def create(self, repo: Repo, *, private: bool = False) -> None:
+        """One that is there stays as it is."""
         with self._told(repo):
-            self.api.create_repo(repo.id, repo_type=repo.kind, exist_ok=True)
+            self.api.create_repo(repo.id, repo_type=repo.kind, exist_ok=True, private=private or None)
+
+    def collect(self, slug: str, repos: Iterable[Repo]) -> None:
+        """Put the repositories into a collection; those that are in it stay where they are."""
+        for repo in repos:
+            with self._told(repo, slug):
+                self.api.add_collection_item(slug, repo.id, "dataset" if repo.kind == "dataset" else "model", exists_ok=True)
 
     def refs(self, repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
         """(branches, tags), each by name with its commit."""
@@ -115,44 +131,21 @@ class Hub:
         """A branch without files. Where the hub ignores `emptyBranch`, it starts at the repository's first commit,
         never at main: a failed upload would then serve main's weights under another label."""
         with self._told(repo, name):
-            first = self.api.list_repo_commits(repo.id, repo_type=repo.kind)[-1].commit_id
+            if repo not in self._first:
+                self._first[repo] = self.api.list_repo_commits(repo.id, repo_type=repo.kind)[-1].commit_id
             # The Python client sends only startingPoint; the official JavaScript one sends these too.
             answer = get_session().post(
                 f"{self.endpoint}/api/{repo.kind}s/{repo.id}/branch/{name}",
                 headers=build_hf_headers(token=self.token or False),
-                json={"startingPoint": first, "emptyBranch": True},
+                json={"startingPoint": self._first[repo], "emptyBranch": True},
             )
             hf_raise_for_status(answer)
 
-    def present(self, repo: Repo, files: Iterable[File]) -> set[str]:
-        """Which of these files' bytes the hub has already, by sha256."""
-        infos = [UploadInfo(size=f.size, sample=b"", sha256=bytes.fromhex(f.sha256)) for f in files]
-        found: set[str] = set()
-        with self._told(repo):
-            for start in range(0, len(infos), 256):
-                actions, _, _ = post_lfs_batch_info(
-                    infos[start : start + 256],
-                    token=None,
-                    repo_type=repo.kind,
-                    repo_id=repo.id,
-                    endpoint=self.endpoint,
-                    headers=build_hf_headers(token=self.token or False),
-                )
-                found |= {action["oid"] for action in actions if not action.get("actions")}
-        return found
+    def upload(self, repo: Repo, revision: str, operations: list[Addition]) -> Iterator[int]:
+        """Send the large ones among the files, batch by batch; what the hub has, by sha256, is not sent. Yields: the bytes of
+        each batch that is there now.
 
-    def additions(self, files: Mapping[str, Path], known: Mapping[str, File]) -> list[CommitOperationAdd]:
-        made = []
-        for name, path in files.items():
-            operation = CommitOperationAdd(path_in_repo=name, path_or_fileobj=str(path))
-            operation.upload_info.sha256 = bytes.fromhex(known[name].sha256)
-            made.append(operation)
-        return made
-
-    def upload(self, repo: Repo, revision: str, operations: list[CommitOperationAdd]) -> Iterator[int]:
-        """Send the large ones among the files, batch by batch; yields the bytes of each batch that is there now.
-
-        Interrupted, what was sent stays: the next try finds it by sha256.
+        Interrupted, what was sent stays: the next try finds it.
         """
         for batch in batches(operations):
             with self._told(repo, revision), lfs_only():
@@ -162,7 +155,7 @@ class Hub:
             yield sum(operation.upload_info.size for operation in batch)
 
     def commit(
-        self, repo: Repo, revision: str, head: str, additions: list[CommitOperationAdd], deletions: Iterable[str], message: str
+        self, repo: Repo, revision: str, head: str, additions: list[Addition], deletions: Iterable[str], message: str
     ) -> None:
         """One commit on top of `head`, or none.
 
@@ -239,24 +232,32 @@ class Hub:
             if inner is None:
                 raise
             if isinstance(inner, HfHubHTTPError):
-                raise self._said(inner, repo, what) from error
+                raise self._said(inner, repo, what, [str(error)]) from error
             raise Away(
                 f"the hub does not answer ({inner.__class__.__name__})",
                 where=self.endpoint,
                 cure="Check the address and that it runs, then run the same command again; what was sent is not sent twice",
             ) from error
 
-    def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None) -> HubError:
-        """A refusal in words."""
+    def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None, evidence: Sequence[str] = ()) -> HubError:
+        """A refusal in words; `evidence` names the file it is about."""
         place = f"{repo or self.endpoint}" + (f"@{what}" if repo and what else "")
         said = error.server_message or error.response.headers.get("X-Error-Message")
-        return refusal(error.response.status_code, error.response.headers, place, [said] if said else [])
+        rows = [*evidence, *([said] if said else [])]
+        return refusal(error.response.status_code, error.response.headers, place, rows)
 
 
 def _stream(url: str, headers: Mapping[str, str]) -> AbstractContextManager[Any]:
     # The client's session knows no timeout by itself: a silent hub would be waited for without end.
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
     return get_session().stream("GET", url, headers=dict(headers), follow_redirects=True, timeout=timeout)
+
+
+def _client() -> Any:
+    """The stock client, but for its patience."""
+    client = default_client_factory()
+    client.timeout = SILENCE
+    return client
 
 
 def remotes(entries: Iterable[object]) -> dict[str, Remote]:
@@ -266,27 +267,3 @@ def remotes(entries: Iterable[object]) -> dict[str, Remote]:
         for e in entries
         if isinstance(e, RepoFile)
     }
-
-
-def batches(operations: list[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:
-    """Runs of files bounded in number and bytes; a larger file stands alone."""
-    batch: list[CommitOperationAdd] = []
-    for operation in operations:
-        size = sum(o.upload_info.size for o in batch) + operation.upload_info.size
-        if batch and (len(batch) == BATCH_FILES or size > BATCH_BYTES):
-            yield batch
-            batch = []
-        batch.append(operation)
-    if batch:
-        yield batch
-
-
-@contextmanager
-def lfs_only() -> Iterator[None]:
-    """Upload over LFS: the server then checks each object against the sha256 we know, and skips those it has."""
-    before = constants.HF_HUB_DISABLE_XET
-    constants.HF_HUB_DISABLE_XET = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_DISABLE_XET = before

@@ -1,6 +1,7 @@
 """Write the two lists of a released folder, last of all its files."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ def reseal_card(folder: Path) -> None:
     content = manifest.read(folder / MANIFEST)
     found = manifest.survey(folder, but=OWN)
     manifest.write(folder / CARD, _card(content, [file for file in found if file.path in CARD_FILES]))
+
+
+def list_card(old: Path, changed: Mapping[str, File], into: Path) -> Path:
+    """The list of a card some of whose files are others now."""
+    before = manifest.read(old)
+    manifest.write(into, replace(before, files=tuple(changed.get(file.path, file) for file in before.files)))
+    return into
 
 
 def _card(content: Manifest, listed: Sequence[File]) -> Manifest:

@@ -15,10 +15,11 @@ from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
 from yulan.release.folder import ALIEN, CARD, CARD_FILES, CARD_SIGNATURE, SIGNATURE, WITHDRAWN
 from yulan.release.hub import Hub, StaleHead
+from yulan.release.hub_upload import additions
 from yulan.release.names import MAIN, Repo, repo
+from yulan.release.progress import Say
 from yulan.release.pull import LARGEST_LIST
 from yulan.release.sign import sign
-from yulan.release.transaction import Say
 from yulan.release.withdrawal import Withdrawal
 from yulan.schema import check, plain
 
@@ -129,10 +130,10 @@ class Editor:
                 sums |= {name: digest.of_file(path) for name, path in paths.items()}
                 paths |= sign(f"{target.id}@{branch}", sums, self.key, Path(folder), only=CARD_SIGNATURE)
             known = {name: File(path=name, size=p.stat().st_size, sha256=digest.of_file(p)) for name, p in paths.items()}
-            additions = self.hub.additions(paths, known)
+            operations = additions(paths, known)
             try:
-                list(self.hub.upload(target, branch, additions))
-                self.hub.commit(target, branch, head, additions, [], f"Edit the card of {branch}")
+                list(self.hub.upload(target, branch, operations))
+                self.hub.commit(target, branch, head, operations, [], f"Edit the card of {branch}")
             except StaleHead:
                 self.say(f"{where}: no clear answer to the commit; looking at what is there")
             there = self.hub.tree(target, self.hub.commit_of(target, branch))

@@ -1,6 +1,8 @@
 """A hub that fails at will: every request goes on to a real one, unless a fault says otherwise."""
 
+import base64
 import http.client
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,9 +13,22 @@ from urllib.parse import urlsplit
 from yulan.rehearsal import Hub as Served
 
 Answer = tuple[int, dict[str, str], bytes]
-Forward = Callable[[], Answer]
+Forward = Callable[..., Answer]
+"""Pass the request on: with `change(body)` in place of its body, or only the first `part` of it before the line is cut."""
 Fault = Callable[[str, str, Forward], Answer | None]
 """(method, path, forward) -> another answer, or None: nothing happens to this request."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An upload, or the small files of a commit, as they came to the hub."""
+
+    name: str
+    """The object's sha256 and its part, or `commit`."""
+    size: int
+    """Bytes of files."""
+    stored: bool
+    """The hub answered 200, whether the client heard it or not."""
 
 
 @dataclass
@@ -22,6 +37,26 @@ class Faulty:
     faults: list[Fault] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
     """`METHOD path` of every request."""
+    sent: list[Sent] = field(default_factory=list)
+
+    def stored(self) -> set[str]:
+        """Objects that are whole on the hub."""
+        return {each.name for each in self.sent if each.stored and each.name != "commit"}
+
+
+GONE: Answer = (0, {}, b"")
+"""The line is cut without an answer."""
+
+
+def _files(method: str, path: str, body: bytes) -> tuple[str, int] | None:
+    """Name and bytes of the files in a request."""
+    parts = path.split("/")
+    if method == "PUT" and parts[1] == "lfs":
+        return "/".join((parts[3], parts[5])), len(body)
+    if method == "POST" and parts[1] == "api" and parts[5:6] == ["commit"]:
+        rows = [json.loads(line) for line in body.splitlines() if line]
+        return "commit", sum(len(base64.b64decode(row["value"]["content"])) for row in rows if row["key"] == "file")
+    return None
 
 
 @contextmanager
@@ -33,16 +68,28 @@ def faulty(served: Served) -> Iterator[Faulty]:
             body = self.body()
             state.seen.append(f"{self.command} {self.path}")
 
-            def forward() -> Answer:
+            def forward(change: Callable[[bytes], bytes] = bytes, part: float = 1.0) -> Answer:
                 # The Host header stays, so that the hub writes addresses that lead here.
                 upstream = http.client.HTTPConnection(urlsplit(served.url).netloc, timeout=60)
                 headers = {k: v for k, v in self.headers.items() if k.lower() not in {"transfer-encoding", "content-length"}}
-                upstream.request(self.command, self.path, body or None, headers)
+                given = change(body)
+                if part < 1:
+                    upstream.request(
+                        self.command, self.path, given[: int(len(given) * part)], headers | {"content-length": str(len(given))}
+                    )
+                    upstream.close()
+                    return GONE
+                upstream.request(self.command, self.path, given or None, headers)
                 reply = upstream.getresponse()
+                if (sent := _files(self.command, self.path, given)) is not None:
+                    state.sent.append(Sent(*sent, stored=reply.status == 200))
                 return reply.status, dict(reply.getheaders()), reply.read()
 
             answers = (fault(self.command, self.path, forward) for fault in state.faults)
             status, headers, data = next((a for a in answers if a is not None), None) or forward()
+            if status == GONE[0]:
+                self.close_connection = True
+                return
             self.send_response(status)
             kept = {k: v for k, v in headers.items() if k.lower() not in {"transfer-encoding", "connection", "date", "server"}}
             for name, value in (kept if self.command == "HEAD" else kept | {"content-length": str(len(data))}).items():

@@ -3,12 +3,13 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from yulan import files, manifest
 from yulan.layout import Layout
 from yulan.rehearsal import Hub as Served
 from yulan.release.hub import Hub
-from yulan.release.publish import publish
+from yulan.release.publish import How, publish
 from yulan.release.ready import Ready
 from yulan.release.release import Half, Release, read_release, write_release
 from yulan.release.seal import seal
@@ -74,10 +75,11 @@ def start_git(root: Path) -> None:
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", *words], cwd=root, check=True)
 
 
-def go(layout: Layout, served: Served, token: str | None = None, key: Path | None = None) -> list[str]:
-    """Publish the bundle as it is; returns what was said."""
+def go(layout: Layout, served: Served, token: str | None = None, key: Path | None = None, **how: Any) -> list[str]:
+    """Publish the bundle as it is, all of it, without waiting for a hub that is away; returns what was said."""
     said: list[str] = []
-    publish(judge(layout), layout, Hub(served.url, token or served.token), "0" * 40, said.append, key)
+    told = How(key=key, **({"patience": 0.0, "every": True} | how))
+    publish(judge(layout), layout, Hub(served.url, token or served.token), "0" * 40, said.append, told)
     return said
 
 

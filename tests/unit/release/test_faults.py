@@ -14,6 +14,7 @@ from yulan.rehearsal import Hub as Served
 from yulan.release import bring
 from yulan.release.hub import Hub
 from yulan.release.names import parse, repo
+from yulan.release.publish import How, prepare
 from yulan.release.pull import pull
 
 pytestmark = pytest.mark.slow
@@ -212,7 +213,5 @@ def test_a_release_of_another_bundle_is_not_sent(layout: Layout, hub: Served):
     release = layout.stage("bundle").data / "release.json"
     release.write_text(release.read_text().replace(json.loads(release.read_text())["data"]["revisions"]["main"], "0" * 64))
     ready = judge(layout)
-    from yulan.release.publish import plan
-
     with pytest.raises(IntegrityError, match=r"is not the folder that release.json names"):
-        plan(ready)
+        prepare(ready, layout, "0" * 40, How(), None)

@@ -12,7 +12,7 @@ from yulan.rehearsal import Hub as Served
 from yulan.release.hub import Hub
 from yulan.release.names import parse
 from yulan.release.publication import chain
-from yulan.release.publish import plan, publish
+from yulan.release.publish import How, prepare, publish
 from yulan.release.pull import pull
 from yulan.release.verify import verify_folder
 
@@ -175,12 +175,15 @@ def test_tokens_that_may_not_write_are_refused_in_words(layout: Layout, hub: Ser
 
 def test_a_hub_that_is_down_is_said_to_be(layout: Layout):
     with pytest.raises(HubError, match="the hub does not answer"):
-        publish(judge(layout), layout, Hub("http://127.0.0.1:9", "hf_any"), "0" * 40, print)
+        publish(judge(layout), layout, Hub("http://127.0.0.1:9", "hf_any"), "0" * 40, print, How(key=None))
 
 
 def test_a_plan_names_every_revision_and_counts_equal_bytes_once(layout: Layout):
-    repos = {row["repo"]: row for row in plan(judge(layout))["repos"]}
-    assert set(repos) == {NAME, f"{NAME}-states", f"datasets/{NAME}-data"}
+    plan = prepare(judge(layout), layout, "0" * 40, How(), None).plan
+    repos = {target.id: target for target in plan.repos}
+    assert list(repos) == [f"{NAME}-data", f"{NAME}-states", NAME]
     model = repos[NAME]
-    assert [r["name"] for r in model["revisions"]] == [STABLE, FINAL, "main"]
-    assert model["bytes"] < sum(r["bytes"] for r in model["revisions"])
+    assert [step.name for step in model.revisions] == [STABLE, FINAL, "main"]
+    assert model.bytes < sum(step.bytes for step in model.revisions)
+    assert plan.bytes == sum(target.bytes for target in plan.repos)
+    assert {(step.new, step.head) for target in plan.repos for step in target.revisions} == {(None, None)}

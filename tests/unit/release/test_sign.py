@@ -23,6 +23,7 @@ from yulan.rehearsal import Hub as Served
 from yulan.rehearsal import running_hub
 from yulan.release.folder import CARD_SIGNATURE, SIGNATURE
 from yulan.release.hub import Hub
+from yulan.release.hub_upload import additions
 from yulan.release.names import Address, parse
 from yulan.release.pull import offer, pull
 from yulan.release.seal import reseal_card
@@ -175,9 +176,8 @@ def test_the_whole_of_another_signed_revision_is_not_this_one(signed: Release, t
     signed.pull(f"hf://{NAME}@{STABLE}", tmp_path / "other")
     here = {name: tmp_path / "other" / name for name in contents(tmp_path / "other")}
     known = {name: File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)) for name, path in here.items()}
-    additions = hub.additions(here, known)
-    list(hub.upload(address.repo, moved.revision, additions))
-    hub.commit(address.repo, moved.revision, head, additions, [], "what another branch has")
+    list(hub.upload(address.repo, moved.revision, operations := additions(here, known)))
+    hub.commit(address.repo, moved.revision, head, operations, [], "what another branch has")
     assert hub.commit_of(address.repo, moved.revision) != other
     with pytest.raises(IntegrityError, match=f"was signed as {NAME}@{STABLE}"):
         signed.pull(str(moved), tmp_path / "it")

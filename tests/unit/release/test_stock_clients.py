@@ -5,15 +5,20 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from tests.unit.release.faulty import faulty
 from tests.unit.release.kit import NAME, contents, go, start_git
+from yulan import digest
 from yulan.layout import Layout
 from yulan.rehearsal import Hub as Served
 from yulan.rehearsal import running_hub
+from yulan.release.hub import Hub
+from yulan.release.names import parse
+from yulan.release.pull import pull
 from yulan.release.verify import verify_folder
 
 pytestmark = pytest.mark.slow
@@ -97,3 +102,21 @@ def test_hf_download_gives_a_folder_that_verifies(stranger: Stranger, tmp_path: 
     code = f"from huggingface_hub import snapshot_download as d; print(d({NAME + '-states'!r}, revision='final'))"
     snapshot = Path(stranger.python(code, HF_HUB_DISABLE_XET=xet, HF_HOME=str(tmp_path / "cache")).strip())
     assert verify_folder(snapshot).digest
+
+
+def test_what_came_by_xet_verifies_and_is_not_sent_again_over_lfs(small: Path, tmp_path: Path):
+    layout = Layout(root=tmp_path / "clone", recipe="tiny")
+    shutil.copytree(small, layout.stage("bundle").data)
+    start_git(layout.root)
+    (tmp_path / "home").mkdir()
+    with running_hub(tmp_path / "hub") as served:
+        stock = Stranger(served=served, home=tmp_path / "home", bundle=small)
+        hf, main = str(Path(sys.executable).with_name("hf")), small / "model" / "main"
+        stock.run(hf, "upload", NAME, str(main), HF_TOKEN=served.token, HF_HUB_DISABLE_XET="0")
+        assert list((tmp_path / "hub" / "xet").rglob("xorbs/*/*")), "the client chose Xet"
+        pull(Hub(served.url, None), parse(f"hf://{NAME}"), tmp_path / "pulled", None, lambda _: None)
+        assert contents(tmp_path / "pulled") == contents(main)
+        with faulty(served) as road:
+            go(layout, replace(served, url=road.url))
+        weights = digest.of_file(main / "model.safetensors")
+        assert not [row for row in road.seen if row.startswith("PUT") and weights in row]

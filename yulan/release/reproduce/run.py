@@ -18,8 +18,8 @@ from yulan.release.folder import RECORDS
 from yulan.release.hub import Hub
 from yulan.release.lineage.pulled import LINEAGE
 from yulan.release.names import Address, revision, step_of
-from yulan.release.publish import MANIFESTS
 from yulan.release.pull import pull
+from yulan.release.records import MANIFESTS
 from yulan.release.release import read_release
 from yulan.release.reproduce.environment import machine, packages
 from yulan.release.reproduce.report import Part, Reproduction, Verdict

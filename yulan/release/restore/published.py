@@ -15,9 +15,10 @@ from yulan.release.folder import RECORDS, WITHDRAWN
 from yulan.release.hub import Hub, Remote
 from yulan.release.lineage.statement import STATEMENT
 from yulan.release.names import MAIN, PARTS, Address, Part, Repo, repo, step_of
+from yulan.release.place import on_hub
+from yulan.release.progress import Say
 from yulan.release.pull import Offer, offer
 from yulan.release.sign import require_signed
-from yulan.release.transaction import Say
 from yulan.release.trust import Trust
 from yulan.release.withdrawal import read_withdrawal, require_standing
 from yulan.schema import load_json
@@ -84,7 +85,7 @@ def _bring(hub: Hub, spot: Spot, work: Path) -> tuple[Path, int]:
     if path.is_file() and path.stat().st_size == file.size and digest.of_file(path) == file.sha256:
         return path, 0
     remote = Remote(size=file.size, sha256=file.sha256, blob="")
-    return path, bring(hub, spot.repo, spot.commit, spot.name, remote, path)
+    return path, bring([on_hub(hub, spot.repo, spot.commit, spot.name)], spot.name, remote, path).wire
 
 
 def find(hub: Hub, address: Address, work: Path, say: Say, trust: Trust | None = None, force: bool = False) -> Published:

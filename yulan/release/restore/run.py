@@ -20,7 +20,7 @@ from yulan.release.folder import RECORDS
 from yulan.release.hub import Hub
 from yulan.release.lineage.pulled import LINEAGE
 from yulan.release.names import PARTS, Address
-from yulan.release.publish import MANIFESTS
+from yulan.release.records import MANIFESTS
 from yulan.release.release import RELEASE_FILE, Half, Release, write_release
 from yulan.release.restore.cache import Cache, cache_of, dvc
 from yulan.release.restore.clone import move, require_movable
