@@ -9,7 +9,8 @@ from yulan.release.audit.finding import Finding
 from yulan.release.audit.layouts import is_pickle_name
 from yulan.release.audit.ranges import HEAD
 from yulan.release.audit.survey import Survey
-from yulan.release.gate.contents import executable, unsound
+from yulan.release.gate.contents import executable
+from yulan.release.gate.header import unsound
 
 Say = Callable[[str], None]
 

@@ -11,7 +11,8 @@ import numpy.typing as npt
 from yulan.release.audit.finding import Finding
 from yulan.release.audit.layouts import is_pickle_name, weights
 from yulan.release.audit.survey import Seen, Survey
-from yulan.release.gate.contents import HEAD, LARGEST_HEADER, executable, unsound_header
+from yulan.release.gate.contents import HEAD, executable
+from yulan.release.gate.header import LARGEST_HEADER, unsound_header
 
 FILES = 8
 """Files, spread over the listing, of which a head is read."""

@@ -7,8 +7,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from yulan.errors import YulanError
 from yulan.recipe.outcome import PASSED_ON
 from yulan.release.card.evidence import CARDS, FORMATS, load, lookup, read_evidence, unproven
@@ -16,6 +14,7 @@ from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Waived
 from yulan.release.gate.weights import CHECKPOINT
 from yulan.release.names import MAIN
+from yulan.schema import yaml_of
 from yulan.train.checkpoint.state import read_state
 
 UNKNOWN = "unknown"
@@ -130,7 +129,7 @@ def header_of(card: str) -> dict[str, Any]:
     """The same of a card's text."""
     found = re.match(r"\A---\r?\n(.*?)\r?\n---\r?\n", card, re.DOTALL)
     try:
-        header = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError:
+        header = yaml_of(found[1]) if found else {}
+    except ValueError:
         header = {}
     return header if isinstance(header, dict) else {}

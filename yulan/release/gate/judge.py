@@ -48,7 +48,7 @@ def rule_on(rule: Rule, bundle: Bundle) -> Ruling:
     try:
         for found in rule.check(bundle):
             (waived if isinstance(found, Waived) else wrong).append(found.reason if isinstance(found, Waived) else found)
-    except (YulanError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever a broken file leads a reader to, the rule was not shown to hold
         wrong.append(f"cannot be asked: {error.what if isinstance(error, YulanError) else error.__class__.__name__}")
     rows = wrong or waived
     kept = (*rows[:MOST], f"and {len(rows) - MOST} more") if len(rows) > MOST else tuple(rows)
