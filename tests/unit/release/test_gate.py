@@ -17,6 +17,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.unit.release.wrong_claims import CLAIMS
 from tests.unit.release.wrong_data import DATA, replace
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable
@@ -163,7 +164,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "licences-stated",
         lambda b: replace(b / "data/main/README.md", "---\nlicense: mit\n---\n"),
-        "its card says 'mit', the recipe 'Apache-2.0'",
+        "its card says 'mit', the recipe Apache-2.0 and BSD-3-Clause",
     ),
     ("licences-stated", lambda b: edit_csv(b / "data/main/sources.csv", 0, licence=" "), "code/networkx states no licence"),
     (
@@ -182,6 +183,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         "x.parquet holds text of ?",
     ),
     *DATA,
+    *CLAIMS,
 ]
 
 

@@ -14,7 +14,7 @@ from pipelines import bundle, export, gate
 from pipelines.stage import Stage
 from tests.pipeline.clone import HERE
 from tests.unit.release.kit import NAME, contents, start_git
-from tests.unit.release.small import make_inputs
+from tests.unit.release.small import chain, make_inputs
 from yulan import files, manifest
 from yulan.errors import IntegrityError
 from yulan.layout import Layout
@@ -51,14 +51,16 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     root = tmp_path_factory.mktemp("judged") / "clone"
     inputs = make_inputs(root)
     layout, work = Layout(root=root, recipe="tiny"), root / "work"
-    for name in ("scored", "decontaminated", "shards", "tokenizer", "synthesize", "index", "figures"):
-        files.link_tree(work / ("text" if name == "decontaminated" else name), layout.stage(name).data)
-        manifest.seal(layout.stage(name), layout, stage=name, inputs={}, keys={}, summary={})
-    for name in ("mix", "train", "evaluate"):
-        for phase in inputs.book.recipe.phases:
-            place = layout.stage(name, phase)
-            files.link_tree(work / name / phase, place.data)
-            manifest.seal(place, layout, stage=name, phase=phase, inputs={}, keys={}, summary={})
+    digests: dict[str, str] = {}
+    for target, origins in chain(inputs.book.recipe).items():
+        name, _, phase = target.partition("@")
+        if name == "export":
+            continue
+        place = layout.stage(name, phase or None)
+        made = work / ("text" if name == "decontaminated" else name) / phase
+        files.link_tree(made, place.data) if made.is_dir() else files.write_text(place.data / "made.txt", target)
+        told = {origin: digests[origin] for origin in origins}
+        digests[target] = manifest.seal(place, layout, stage=name, phase=phase or None, inputs=told, keys={}, summary={}).digest
     files.remove(work)
     for name, module in {"export": export, "bundle": bundle, "gate": gate}.items():
         module.work(stage(layout, name))
@@ -70,7 +72,7 @@ def test_the_stages_leave_a_bundle_with_a_passing_verdict(judged: Layout):
     verdict = read_verdict(judged.stage("gate").data)
     assert verdict.verdict == "pass"
     assert verdict.bundle == made.digest
-    assert manifest.read(judged.stage("gate").manifest).summary == {"rules": 19, "passed": 18, "waived": 1}
+    assert manifest.read(judged.stage("gate").manifest).summary == {"rules": 24, "passed": 23, "waived": 1}
     lineage = judged.stage("bundle").data / "states" / "main" / "lineage"
     assert json.loads((lineage / "train" / "phase-01.json").read_text())["stage"] == "train"
 
@@ -81,7 +83,7 @@ def test_a_rule_that_fails_stops_the_stage_and_is_named(judged: Layout, tmp_path
     place = other.stage("bundle")
     (place.data / "model" / "main" / "notes.txt").write_text("x")
     manifest.seal(place, other, stage="bundle", inputs={}, keys={}, summary={})
-    with pytest.raises(IntegrityError, match="1 of 19 rules fail") as told:
+    with pytest.raises(IntegrityError, match="1 of 24 rules fail") as told:
         gate.work(stage(other, "gate"))
     assert told.value.evidence == ("files-listed: model/main: extra    notes.txt",)
 
