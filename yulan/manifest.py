@@ -6,6 +6,7 @@ between two equal builds; no digest and no DVC dependency covers it.
 """
 
 import os
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from yulan.layout import Layout, Place
 from yulan.schema import check, load_json, plain, structure
 
 FORMAT = 1
+LONGEST = 255 - len(files.PARTIAL)
+"""Bytes of the longest name: what common file systems hold, less what a file is called by while it is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,15 +142,27 @@ def read(path: Path) -> Manifest:
 
 
 def require_safe(names: list[str], where: Path) -> None:
-    """Raises: IntegrityError: a name is absolute, leaves the folder, has control characters, or is another's twin."""
+    """Raises: IntegrityError: a name is absolute, leaves the folder, has control characters, is longer than a disk allows, is
+    another's twin (by case, or by how its accents are written), or another's folder."""
     seen: set[str] = set()
     for name in names:
         parts = name.split("/")
-        if not name or name.startswith("/") or "\\" in name or not name.isprintable() or any(p in {"", ".", ".."} for p in parts):
-            raise IntegrityError(f"the file name {name!r} is not allowed", where=where, cure="Do not use this folder")
-        if name.casefold() in seen:
+        unsafe = "\\" in name or not name.isprintable() or any(p in {"", ".", ".."} or len(p.encode()) > LONGEST for p in parts)
+        if unsafe:
+            raise IntegrityError(f"the file name {name[:LONGEST]!r} is not allowed", where=where, cure="Do not use this folder")
+        if (folded := _folded(name)) in seen:
             raise IntegrityError(f"the file name {name!r} stands twice", where=where, cure="Do not use this folder")
-        seen.add(name.casefold())
+        seen.add(folded)
+    for name in names:
+        folder = _folded(name)
+        while folder := folder.rpartition("/")[0]:
+            if folder in seen:
+                raise IntegrityError(f"{name!r} would lie in a file", where=where, cure="Do not use this folder")
+
+
+def _folded(name: str) -> str:
+    """Equal for names that one disk or another takes for one (Unicode's canonical caseless matching)."""
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def differences(folder: Path, manifest: Manifest, *, but: frozenset[str] = frozenset()) -> list[str]:

@@ -27,6 +27,9 @@ _converter = cattrs.Converter(detailed_validation=False)
 _converter.register_structure_hook(Scalar, lambda value, _: value)
 
 _EXPONENT = re.compile(r"[-+]?\d+[eE][-+]?\d+")
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+UNREADABLE = (yaml.YAMLError, ValueError, RecursionError, LookupError, AttributeError, TypeError, OverflowError)
+"""What PyYAML raises on strangers' text; beside its own errors those of values that their tag does not fit, `!!int ""`."""
 
 LARGEST = 64 << 20
 """Bytes of the largest YAML or JSON file that is read."""
@@ -36,6 +39,8 @@ DEEPEST = 100
 """Collections of YAML inside each other."""
 MOST = 1 << 20
 """Values, keys and ends of collections in a YAML file: a million take 5 s and 0.4 GB, and the largest file of ours has 9,000."""
+DENSEST = 1 << 22
+"""Commas and opening brackets of a JSON file: as many take 0.4 GB, and a list of 400,000 files has three quarters of them."""
 ERRORS = 1000
 """Breaches of a schema among which the one to tell is chosen."""
 
@@ -103,15 +108,27 @@ def load_yaml(path: Path) -> Any:
     try:
         _require_tame(text)
         return yaml.load(text, Loader=_Loader)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except UNREADABLE as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else path
         problem = getattr(error, "problem", None) or error.__class__.__name__
         raise RecipeError(f"not plain YAML: {problem}", where=place, cure="Correct that line") from None
 
 
+def yaml_of(text: str) -> Any:
+    """A stranger's YAML as PyYAML reads it, with keys twice and NaN. It builds plain values only, and never many from few bytes.
+
+    Raises: ValueError: not YAML, nested too deep, an alias, a tag that is no plain value's.
+    """
+    try:
+        _require_tame(text)
+        return yaml.load(text, Loader=_Fast)
+    except UNREADABLE as error:
+        raise ValueError(f"not plain YAML: {error.__class__.__name__}") from None
+
+
 def load_json(path: Path) -> Any:
-    """Raises: DataError: no such file, too large, not UTF-8, not JSON, nested too deep, a key twice."""
+    """Raises: DataError: no such file, too large or dense, not UTF-8, not JSON, nested too deep, a key twice, half a pair."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -126,7 +143,13 @@ def load_json(path: Path) -> Any:
 
     text = _read(path, DataError)
     try:
-        return json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
+        if sum(map(text.count, ",[{")) > DENSEST:
+            raise ValueError(f"more than {DENSEST:,} values")
+        value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
+        if _HALF.search(text):
+            # Half of a surrogate pair, which no UTF-8 has: it would stop whatever hashes or prints the value.
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except (ValueError, RecursionError) as error:
         raise DataError(f"not JSON: {error}", where=path, cure="Restore the file from where it came") from None
 

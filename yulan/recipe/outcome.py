@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,12 +56,24 @@ class Licences:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Waiver:
+    """One finding of the gate that does not stop the release. A waiver of what is not found does."""
+
+    rule: Literal["no-secrets", "no-machine", "distances-plausible"]
+    """Those that judge by likelihood; no other can be waived."""
+    finding: str
+    """As the gate words it."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Release:
     repo: str
     """OWNER/NAME of the model repository; states and data append -states and -data."""
     licences: Licences
     unknown_licence: str | None
     """Recorded reason for which sources of unknown licence may be trained on; null: the gate refuses them."""
+    waivers: tuple[Waiver, ...]
     text: tuple[str, ...]
     """Sources of others whose text the data repository carries, cleaned as it was trained on."""
     intended_use: str

@@ -130,7 +130,8 @@ def load_private(path: Path) -> "EllipticCurvePrivateKey":
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("ascii")[: 1 << 16]
+        with path.open(encoding="ascii") as file:
+            return file.read(1 << 16)
     except (OSError, UnicodeDecodeError):
         return ""
 

@@ -13,7 +13,7 @@ import yaml
 from pipelines import bundle, export, gate
 from pipelines.stage import Stage
 from tests.pipeline.clone import HERE
-from tests.unit.release.small import make_inputs
+from tests.unit.release.small import chain, make_inputs
 from yulan import files, manifest
 from yulan.layout import Layout
 from yulan.params import params_for, write_params
@@ -21,11 +21,8 @@ from yulan.profile import load_profile
 from yulan.recipe import load_recipe
 from yulan.rehearsal import Hub as Served
 from yulan.release.hub import Hub
-from yulan.release.publish import publish
+from yulan.release.publish import How, publish
 from yulan.release.ready import require_judged
-
-ALONE = ("scored", "decontaminated", "shards", "tokenizer", "synthesize", "index", "figures", "export", "bundle", "gate")
-BY_PHASE = ("mix", "train", "evaluate")
 
 
 def stage(layout: Layout, name: str) -> Stage:
@@ -47,14 +44,16 @@ def stage(layout: Layout, name: str) -> Stage:
 def make_judged(root: Path) -> Layout:
     inputs = make_inputs(root)
     layout, work = Layout(root=root, recipe="tiny"), root / "work"
-    for name in ("scored", "decontaminated", "shards", "tokenizer", "synthesize", "index", "figures"):
-        files.link_tree(work / ("text" if name == "decontaminated" else name), layout.stage(name).data)
-        manifest.seal(layout.stage(name), layout, stage=name, inputs={}, keys={}, summary={})
-    for name in BY_PHASE:
-        for phase in inputs.book.recipe.phases:
-            place = layout.stage(name, phase)
-            files.link_tree(work / name / phase, place.data)
-            manifest.seal(place, layout, stage=name, phase=phase, inputs={}, keys={}, summary={})
+    digests: dict[str, str] = {}
+    for target, origins in chain(inputs.book.recipe).items():
+        name, _, phase = target.partition("@")
+        if name == "export":
+            continue
+        place = layout.stage(name, phase or None)
+        made = work / ("text" if name == "decontaminated" else name) / phase
+        files.link_tree(made, place.data) if made.is_dir() else files.write_text(place.data / "made.txt", target)
+        told = {origin: digests[origin] for origin in origins}
+        digests[target] = manifest.seal(place, layout, stage=name, phase=phase or None, inputs=told, keys={}, summary={}).digest
     files.remove(work)
     for name, module in {"export": export, "bundle": bundle, "gate": gate}.items():
         module.work(stage(layout, name))
@@ -105,7 +104,7 @@ def make_origin(root: Path, served: Served, key: Path | None = None) -> Origin:
     run(root, "git", "add", "-A")
     run(root, "git", "commit", "-q", "-m", "Build")
     commit = run(root, "git", "rev-parse", "HEAD").stdout.strip()
-    publish(require_judged(layout), layout, Hub(served.url, served.token), commit, lambda _: None, key)
+    publish(require_judged(layout), layout, Hub(served.url, served.token), commit, lambda _: None, How(key=key))
     return Origin(layout=layout, served=served)
 
 

@@ -196,8 +196,7 @@ def make_inputs(root: Path) -> Inputs:
     write_contamination(work / "decontaminated", book)
     write_scores(work / "scored")
     write_figures(work / "figures")
-    targets = ["shards", "scored", "synthesize", "index", "decontaminated", "export"]
-    targets += [f"{stage}@{p}" for stage in ("mix", "train", "evaluate") for p in recipe.phases]
+    lineage, digests = write_lineage(root, recipe)
     return Inputs(
         book=book,
         root=root,
@@ -213,24 +212,40 @@ def make_inputs(root: Path) -> Inputs:
         trained={p: work / "train" / p for p in recipe.phases},
         evaluated={p: work / "evaluate" / p for p in recipe.phases},
         mixes={p: work / "mix" / p for p in recipe.phases},
-        digests={target: digest.of_text(target) for target in targets},
-        lineage=write_lineage(root, recipe),
+        digests=digests,
+        lineage=lineage,
     )
 
 
-def write_lineage(root: Path, recipe: Recipe) -> dict[str, Path]:
-    """Manifests of the stages on text, with counts as the stages sum them up."""
+def chain(recipe: Recipe) -> dict[str, list[str]]:
+    """Every stage before the bundle, in order, and what it is made from; of a phase as `train@phase-01`."""
+    made = {"sources": [], "raw": ["sources"], "clean": ["raw"], "synthesize": ["sources"], "dedup": ["clean", "synthesize"]}
+    made |= {"scored": ["dedup"], "decontaminated": ["scored", "sources"], "tokenizer": ["decontaminated"]}
+    made |= {"shards": ["decontaminated", "tokenizer"], "init": []}
+    for name, phase in recipe.phases.items():
+        before = f"train@{phase.after}" if phase.after in recipe.phases else "init"
+        made |= {f"mix@{name}": ["shards"], f"train@{name}": [before, f"mix@{name}", "shards"]}
+        made |= {f"evaluate@{name}": [f"train@{name}"]}
+    of = {stage: [f"{stage}@{name}" for name in recipe.phases] for stage in ("mix", "train", "evaluate")}
+    return made | {"index": ["shards", *of["mix"]], "export": ["tokenizer", *of["train"]], "figures": of["evaluate"]}
+
+
+def write_lineage(root: Path, recipe: Recipe) -> tuple[dict[str, Path], dict[str, str]]:
+    """Manifests and digests of all stages; those of the stages on text have counts as the stages sum them up."""
     layout, keys = Layout(root=root / "work" / "lineage", recipe=recipe.name), {"clean": "data.clean", "dedup": "data.dedup"}
-    made = {}
-    for stage, reason in {"raw": "utf-8", "clean": "short", "dedup": "near", "decontaminated": "arc_easy"}.items():
-        place = layout.stage(stage)
-        kept = [f"{n} of {stage}" for n in range(1500)]
-        drops = write_drops(place.data, {"en/wiki": flow(kept, {reason: [(str(n), "a") for n in range(len(stage))]})})
-        masked = {"masked": {"en/wiki": {"email": 7}}} if stage == "clean" else {}
-        asked = recipe.keys(keys[stage]) if stage in keys else {}
-        manifest.seal(place, layout, stage=stage, inputs={}, keys=asked, summary=drops.summary() | masked)
-        made[stage] = place.manifest
-    place = layout.stage("synthesize")
-    files.make_folder(place.data)
-    manifest.seal(place, layout, stage="synthesize", inputs={}, keys=recipe.keys("data.synthesize"), summary={})
-    return made | {"synthesize": place.manifest}
+    reasons = {"raw": "utf-8", "clean": "short", "dedup": "near", "decontaminated": "arc_easy"}
+    paths, digests = dict[str, Path](), dict[str, str]()
+    for target, origins in chain(recipe).items():
+        stage, _, phase = target.partition("@")
+        place = layout.stage(stage, phase or None)
+        files.make_folder(place.data)
+        summary: dict[str, object] = {}
+        if stage in reasons:
+            kept = [f"{n} of {stage}" for n in range(1500)]
+            drops = write_drops(place.data, {"en/wiki": flow(kept, {reasons[stage]: [(str(n), "a") for n in range(len(stage))]})})
+            summary = drops.summary() | ({"masked": {"en/wiki": {"email": 7}}} if stage == "clean" else {})
+        asked = recipe.keys("data.synthesize") if stage == "synthesize" else recipe.keys(keys[stage]) if stage in keys else {}
+        inputs = {name: digests[name] for name in origins}
+        sealed = manifest.seal(place, layout, stage=stage, phase=phase or None, inputs=inputs, keys=asked, summary=summary)
+        paths[target.replace("@", "/")], digests[target] = place.manifest, sealed.digest
+    return paths, digests

@@ -255,4 +255,5 @@ def test_a_recipe_of_token_files_has_a_card_without_bytes_of_text(tmp_path: Path
     card = (tmp_path / "bundle/data/main/README.md").read_text(encoding="utf-8")
     assert "| bytes of text | 0 |" in card
     assert "What became of the documents\n" not in card
-    assert judge(tmp_path / "bundle", "0" * 64).verdict == "pass"
+    # Left out here to leave out the counts; a real one of token files names stages that had nothing to do.
+    assert [each.id for each in judge(tmp_path / "bundle", "0" * 64).failed] == ["lineage-complete"]

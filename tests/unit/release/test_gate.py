@@ -17,9 +17,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.unit.release.wrong_claims import CLAIMS
 from tests.unit.release.wrong_data import DATA, replace
 from yulan.release.gate.bundle import Bundle
-from yulan.release.gate.contents import executable, unsound
+from yulan.release.gate.contents import executable
+from yulan.release.gate.header import unsound, unsound_header
 from yulan.release.gate.judge import RULES, judge, rule_on
 from yulan.release.seal import seal
 from yulan.release.verdict import read_verdict, write_verdict
@@ -162,7 +164,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "licences-stated",
         lambda b: replace(b / "data/main/README.md", "---\nlicense: mit\n---\n"),
-        "its card says 'mit', the recipe 'Apache-2.0'",
+        "its card says 'mit', the recipe Apache-2.0 and BSD-3-Clause",
     ),
     ("licences-stated", lambda b: edit_csv(b / "data/main/sources.csv", 0, licence=" "), "code/networkx states no licence"),
     (
@@ -181,6 +183,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         "x.parquet holds text of ?",
     ),
     *DATA,
+    *CLAIMS,
 ]
 
 
@@ -253,14 +256,39 @@ def test_a_header_that_lies_is_told(tmp_path: Path):
         (tmp_path / "x").write_bytes(len(raw).to_bytes(8, "little") + raw + data)
         return unsound(tmp_path / "x")
 
-    one = '"a": {"dtype": "F32", "shape": [1], "data_offsets": [%d, %d]}'
-    assert told("{" + one % (0, 8) + "}") is None
-    assert told("{" + one % (0, 4) + "}") == "tensors do not fill the file"
-    assert told("{" + one % (4, 8) + "}") == "tensors overlap or leave gaps"
-    assert told("{" + one % (-4, 8) + "}") == "tensors overlap or leave gaps"
-    assert told("{" + one % (0, 8) + ", " + one % (8, 8) + "}") == "a tensor stands twice"
-    assert told("[1]") == "a header that is not one"
-    assert told("{" * 100) == "a header that is not one"
+    def one(begin: object, end: object, shape: object = 2, dtype: str = "F32", name: str = "a") -> str:
+        return f'"{name}": {{"dtype": "{dtype}", "shape": [{shape}], "data_offsets": [{begin}, {end}]}}'
+
+    assert told("{" + one(0, 8) + "}") is None
+    assert told("{" + one(0, 8, "8, 1, 2", "F4") + "}") is None
+    assert told("{" + one(0, 4, 1) + "}") == "tensors do not fill the file"
+    assert told("{" + one(4, 8, 1) + "}") == "tensors overlap or leave gaps"
+    assert told("{" + one(-4, 4) + "}") == "tensors overlap or leave gaps"
+    assert told("{" + one(8, 0) + "}") == "tensors overlap or leave gaps"
+    assert told("{" + one(0, 8) + ", " + one(8, 8) + "}") == "a tensor stands twice"
+    other = "a tensor's bytes are not those of its type and shape"
+    for shape, dtype in ((3, "F32"), (2, "BF16"), (2, "F31"), (-2, "F32"), (1 << 62, "F32"), ("2, 0", "F32")):
+        assert told("{" + one(0, 8, shape, dtype) + "}") == other
+    assert told('{"__metadata__": {"a": 1}, ' + one(0, 8) + "}") == "metadata that is not text"
+    for header in (
+        "[1]",
+        "{" * 100,
+        "",
+        '[["a", [["dtype", "F32"], ["shape", [2]], ["data_offsets", [0, 8]]]]]',
+        "{" + one("0, 4", 8) + "}",
+        "{" + one(0, "8.0") + "}",
+        "{" + one("false", 8) + "}",
+        "{" + one(0, 8, '"2"') + "}",
+        '{"a": {"dtype": "F32", "shape": [2], "data_offsets": null}}',
+        '{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], "more": 1}}',
+        '{"a": 1}',
+    ):
+        assert told(header) == "a header that is not one", header
+    assert told("{" + "[" * (1 << 20) + "[") == "a header of more than 1,048,576 values"
+    assert unsound_header((1 << 20).to_bytes(8, "little") + b"{}", 1 << 21) == "a header that is not one", "cut short"
+    # Another encoding is JSON to some readers, and no header to the format's own.
+    utf16 = ("{" + one(0, 8) + "}").encode("utf-16")
+    assert unsound_header(len(utf16).to_bytes(8, "little") + utf16, len(utf16) + 16) == "a header that is not one"
 
 
 def test_an_edited_and_resealed_revision_is_still_another_one(bundle: Path):

@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from yulan.release.audit.finding import Finding
 from yulan.release.audit.layouts import is_pickle_name
 from yulan.release.audit.survey import Survey, spread
-from yulan.release.gate.contents import HEAD, executable, unsound_header
+from yulan.release.gate.contents import HEAD, executable
+from yulan.release.gate.header import unsound_header
 
 FILES, DOUBTFUL = 8, 32
 """Files, spread over the listing, of which a head is read; and of those with a suffix that pickles share with harmless ones."""

@@ -53,7 +53,10 @@ class Said:
 def lay_data(inputs: Inputs, folder: Path) -> str:
     """Fill `folder`; returns its content digest."""
     recipe, sources = inputs.book.recipe, inputs.book.sources
-    inputs.place_common(folder, recipe.release.licences.synthetic)
+    texts = {name: sources.sources[name] for name in recipe.release.text if name in read_shards(inputs.shards).sources}
+    synthetic = recipe.release.licences.synthetic
+    licences = (synthetic, *sorted({source.licence for source in texts.values()} - {synthetic}))
+    inputs.place_common(folder, *licences)
     files.link(inputs.shards / INDEX, folder / INDEX)
     files.link(inputs.scored / SCORES, folder / SCORES)
     for split in ("train", "held"):
@@ -63,20 +66,22 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     files.link_tree(inputs.index, folder / "index")
     families = _place_synthetic(inputs, folder)
     tested = _place_contamination(inputs, folder)
-    texts = [name for name in recipe.release.text if name in read_shards(inputs.shards).sources]
     for name in texts:
         _write_text(inputs, name, folder / "text")
     _write_sources(inputs, folder / SOURCES)
-    sets = configs(folder, families, texts)
+    sets = configs(folder, families, list(texts))
     pictures = inputs.place_pictures(folder, PICTURES)
     summary = _summary(inputs)
-    _write_cards(inputs, folder, summary, families=families, configs=sets, figures=pictures, tested=tested)
+    asked = {name: (source.licence, source.attribution) for name, source in texts.items()}
+    _write_cards(
+        inputs, folder, summary, families=families, configs=sets, figures=pictures, tested=tested, asked=asked, under=licences
+    )
     write_croissant(
         folder,
         sets,
         name=f"{recipe.release.repo}-data",
         about=f"What the recipe {recipe.name} was trained on, as far as it may be passed on; of all else ids and digests.",
-        licences=sorted({recipe.release.licences.synthetic, *(sources.sources[name].licence for name in texts)} - {UNKNOWN}),
+        licences=sorted({*licences} - {UNKNOWN}),
         cite=citation(),
     )
     upstream = {"shards", "scored", "synthesize", "mix", "index", "decontaminated"}

@@ -126,15 +126,14 @@ class Inputs:
                 files.link(self.figures / f"{name}.{kind}", folder / "figures" / f"{name}.{kind}")
         return drawn
 
-    def place_common(self, folder: Path, licence: str) -> None:
-        """The recipe and the licence, in every revision: each is complete by itself."""
+    def place_common(self, folder: Path, *licences: str) -> None:
+        """The recipe and the licences, in every revision: each is complete by itself."""
         name = self.book.recipe.name
         for path in sorted((self.root / "recipes" / name).rglob("*")):
             if path.is_file():
                 files.copy(path, folder / path.relative_to(self.root))
-        if licence == "MIT":
+        if licences == ("MIT",):
             files.copy(self.root / "LICENSE", folder / "LICENSE")
         else:
-            files.write_text(
-                folder / "LICENSE", f"SPDX-License-Identifier: {licence}\nhttps://spdx.org/licenses/{licence}.html\n"
-            )
+            pages = "".join(f"https://spdx.org/licenses/{licence}.html\n" for licence in licences)
+            files.write_text(folder / "LICENSE", f"SPDX-License-Identifier: {' AND '.join(licences)}\n{pages}")

@@ -89,7 +89,12 @@ class Figures:
         return raw
 
 
-_SILENT = re.compile(r"\A---\n.*?\n---\n|^```.*?^```|`[^`\n]*`|<!--.*?-->|\]\([^)\n]*\)|https?://\S+", re.DOTALL | re.MULTILINE)
+MOST = 100
+"""Rows after which a card is looked at no further."""
+# A comment and a link end before the next one begins, or a card of nothing but beginnings would take hours.
+_SILENT = re.compile(
+    r"\A---\n.*?\n---\n|^```.*?^```|`[^`\n]*`|<!--(?:(?!<!--).)*?-->|\]\([^)\[\]\n]*\)|https?://\S+", re.DOTALL | re.MULTILINE
+)
 # Chinese characters and marks end a word as a space does, or a number between them would hide.
 _APART = r"\s|()\[\]*_~>,;:!?\"'\u3000-\u303f\u4e00-\u9fff\uff00-\uffef"
 _TOKEN = re.compile(rf"[^{_APART}]+(?:[.,][^{_APART}]+)*")
@@ -113,6 +118,9 @@ def unproven(card: str, figures: tuple[Figure, ...]) -> list[str]:
         found = re.compile(rf"(?<![\w./-]){re.escape(figure.text)}(?!\w|[.,]\d)").search(body, at)
         if found is None:
             rows.append(f"the card does not show {figure.text!r} ({figure.file} {figure.key})")
+            if len(rows) > MOST:
+                # Each costs a look through the whole card.
+                break
             continue
         rows += [f"{word!r} has no evidence" for word in naked(body[at : found.start()])]
         at = found.end()

@@ -1,6 +1,7 @@
 """Fill a card's template and write it with its evidence; the data card in two languages, from the one template."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from yulan import files
 from yulan.errors import DataError
+from yulan.release.card.duties import lines_of
 from yulan.release.card.evidence import CARDS, Figures, Language, pointer
 from yulan.schema import load_yaml
 
@@ -29,7 +31,8 @@ def write_card(folder: Path, template: str, documents: Mapping[str, Any], langua
         keep_trailing_newline=True,
         autoescape=False,
     )
-    engine.globals |= {"figure": figures, "at": pointer, "t": words(language), "language": language}
+    said = words(language)
+    engine.globals |= {"figure": figures, "at": pointer, "t": said, "language": language, "lines_of": partial(lines_of, t=said)}
     text = engine.get_template(f"{template}.md").render(**values)
     card, evidence = CARDS[language]
     files.write_text(folder / card, text)

@@ -13,8 +13,10 @@ from yulan.recipe import Book, load_recipe
 from yulan.release.names import MAIN, PARTS, Part
 from yulan.release.release import Release, read_release
 
-TEXT = {".json", ".jsonl", ".md", ".csv", ".yaml", ".txt", ".svg", ""}
-"""Suffixes of files that people and scanners read as text; the last is LICENSE."""
+HEAD = 1 << 16
+"""Bytes that are looked at where a kind of file shows at its start."""
+LINE = 1 << 20
+"""Characters of a line that are read at once; a longer one counts as several."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,3 +92,22 @@ class Bundle:
 def read_csv(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def textual(path: Path) -> bool:
+    """Whether people and scanners can read a file as text, whatever it is called."""
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return True
+    # The last character may be cut.
+    return b"\0" not in head and len(head.decode("utf-8", "ignore").encode()) >= len(head) - 3
+
+
+def lines(path: Path) -> Iterator[str]:
+    """Lines of a text; what is no UTF-8 in it is replaced."""
+    with path.open("rb") as file:
+        encoding = "utf-16" if file.read(2) in {b"\xff\xfe", b"\xfe\xff"} else "utf-8"
+    with path.open(encoding=encoding, errors="replace") as text:
+        while line := text.readline(LINE):
+            yield line

@@ -7,15 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from yulan.errors import YulanError
 from yulan.recipe.outcome import PASSED_ON
 from yulan.release.card.evidence import CARDS, FORMATS, load, lookup, read_evidence, unproven
-from yulan.release.gate.bundle import Bundle
+from yulan.release.gate.bundle import Bundle, Folder
 from yulan.release.gate.rule import Waived
 from yulan.release.gate.weights import CHECKPOINT
-from yulan.release.names import MAIN
+from yulan.release.names import MAIN, Part
+from yulan.schema import yaml_of
 from yulan.train.checkpoint.state import read_state
 
 UNKNOWN = "unknown"
@@ -71,18 +70,31 @@ def _inside(folder: Path, name: str) -> Path:
 def licences_stated(bundle: Bundle) -> Iterator[str | Waived]:
     """Every artifact and every source states its licence; `unknown` only with a recorded reason."""
     release = bundle.book.recipe.release
-    stated = {"data": release.licences.synthetic, "states": release.licences.states, "model": release.licences.weights}
     for folder in bundle.folders:
-        header = front_matter(folder.path / "README.md")
-        if str(header.get("license", "")).lower() != stated[folder.part].lower():
-            yield f"{folder}: its card says {header.get('license')!r}, the recipe {stated[folder.part]!r}"
+        stated = stated_licences(bundle, folder)
+        told = front_matter(folder.path / "README.md").get("license", "")
+        if sorted(str(each).lower() for each in (told if isinstance(told, list) else [told])) != sorted(map(str.lower, stated)):
+            yield f"{folder}: its card says {told!r}, the recipe {' and '.join(stated)}"
         if not (folder.path / "LICENSE").is_file():
             yield f"{folder}: no LICENSE"
     yield from (f"{row['source']} states no licence" for row in bundle.sources if not row["licence"].strip())
     unknown = [row["source"] for row in bundle.sources if row["licence"] == UNKNOWN]
-    unknown += [part for part, licence in stated.items() if licence == UNKNOWN]
+    unknown += [part for part, licence in own_licences(bundle).items() if licence == UNKNOWN]
     for name in unknown:
         yield Waived(f"{name}: {release.unknown_licence}") if release.unknown_licence else f"{name}: its licence is unknown"
+
+
+def own_licences(bundle: Bundle) -> dict[Part, str]:
+    """What the recipe puts each of the three repositories under."""
+    licences = bundle.book.recipe.release.licences
+    return {"data": licences.synthetic, "states": licences.states, "model": licences.weights}
+
+
+def stated_licences(bundle: Bundle, folder: Folder) -> tuple[str, ...]:
+    """The recipe's; of the data also those of the text that is published."""
+    own = own_licences(bundle)[folder.part]
+    texts = {row["licence"] for row in bundle.sources if row["text"] == "published"} if folder.part == "data" else set()
+    return (own, *sorted(texts - {own}))
 
 
 def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
@@ -130,7 +142,7 @@ def header_of(card: str) -> dict[str, Any]:
     """The same of a card's text."""
     found = re.match(r"\A---\r?\n(.*?)\r?\n---\r?\n", card, re.DOTALL)
     try:
-        header = yaml.safe_load(found[1]) if found else {}
-    except yaml.YAMLError:
+        header = yaml_of(found[1]) if found else {}
+    except ValueError:
         header = {}
     return header if isinstance(header, dict) else {}

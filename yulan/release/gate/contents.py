@@ -1,21 +1,17 @@
 """Rules about what stands in files, whatever they are called."""
 
 import io
-import json
 import os
 import pickletools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from yulan.release.gate.bundle import TEXT, Bundle
+from yulan.release.gate.bundle import HEAD, Bundle, lines, textual
+from yulan.release.gate.header import unsound
+from yulan.release.gate.secrets import formed, secrets_in
 from yulan.schema import load_json
 
-HEAD = 1 << 16
-"""Bytes that are looked at where a kind of file shows at its start."""
-LARGEST_HEADER = 100 << 20
-"""Bytes of the largest safetensors header: what the library itself accepts."""
 ARCHIVES = {
     b"PK\x03\x04": "zip",
     b"PK\x05\x06": "zip",
@@ -26,22 +22,7 @@ ARCHIVES = {
 }
 TELLING = {"PROTO", "MARK", "GLOBAL", "STACK_GLOBAL", "PUT", "BINPUT", "REDUCE", "INST", "OBJ", "BUILD", "FRAME", "MEMOIZE"}
 """Opcodes that plain data such as `0.` does not spell."""
-TOKENS = re.compile(r"hf_[A-Za-z0-9]{20,}|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}|sk-[A-Za-z0-9]{30,}|xox[abp]-[\w-]{20,}")
 PATHS = re.compile(r"(?<![\w.~/-])(?:/(?:home|root|Users|tmp|mnt|workspace|private)/[\w.-]+|[A-Z]:\\\\?Users\\)")
-PLUGINS = (
-    *("ArtifactoryDetector", "AWSKeyDetector", "AzureStorageKeyDetector", "BasicAuthDetector", "CloudantDetector"),
-    *("DiscordBotTokenDetector", "GitHubTokenDetector", "GitLabTokenDetector", "IbmCloudIamDetector", "JwtTokenDetector"),
-    *("MailchimpDetector", "NpmDetector", "OpenAIDetector", "PrivateKeyDetector", "PypiTokenDetector", "SendGridDetector"),
-    *(
-        "SlackDetector",
-        "SoftlayerDetector",
-        "SquareOAuthDetector",
-        "StripeDetector",
-        "TelegramBotTokenDetector",
-        "TwilioKeyDetector",
-    ),
-)
-"""All that know a form. Detectors by entropy would name every digest."""
 
 
 def no_pickle(bundle: Bundle) -> Iterator[str]:
@@ -80,35 +61,6 @@ def safetensors_sound(bundle: Bundle) -> Iterator[str]:
             yield f"{bundle.name(path)}: {wrong}"
 
 
-def unsound(path: Path) -> str | None:
-    """Why a safetensors header cannot be trusted, or None."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        return unsound_header(head + file.read(min(int.from_bytes(head, "little"), LARGEST_HEADER)), size)
-
-
-def unsound_header(head: bytes, size: int) -> str | None:
-    """Why the header at the start of a safetensors file of `size` bytes cannot be trusted, or None."""
-    length = int.from_bytes(head[:8], "little")
-    if length > min(size - 8, LARGEST_HEADER):
-        return f"a header of {length} bytes"
-    try:
-        pairs: list[tuple[str, Any]] = json.loads(head[8 : 8 + length], object_pairs_hook=list)
-        names = [name for name, _ in pairs]
-        spans = sorted(dict(about)["data_offsets"] for name, about in pairs if name != "__metadata__")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "a header that is not one"
-    if len(names) != len(set(names)):
-        return "a tensor stands twice"
-    at = 0
-    for begin, end in spans:
-        if begin != at or end < begin:
-            return "tensors overlap or leave gaps"
-        at = end
-    return None if at == size - 8 - length else "tensors do not fill the file"
-
-
 def no_remote_code(bundle: Bundle) -> Iterator[str]:
     """No file makes a client run code from the repository: no program, and no `auto_map` in a configuration."""
     for path in bundle.files():
@@ -119,26 +71,12 @@ def no_remote_code(bundle: Bundle) -> Iterator[str]:
 
 
 def no_secrets(bundle: Bundle) -> Iterator[str]:
-    """No text file holds a token, password or private key."""
+    """No text file holds a token, password or private key, and no binary file says one of itself."""
     for path in bundle.files():
-        if path.suffix in TEXT:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                for number, kind in secrets_in(file):
-                    yield f"{bundle.name(path)}:{number} looks like a secret ({kind})"
-
-
-def secrets_in(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """(number, kind) of each line that holds what looks like a secret."""
-    from detect_secrets.core.scan import scan_line
-    from detect_secrets.settings import transient_settings
-
-    with transient_settings({"plugins_used": [{"name": name} for name in PLUGINS]}):
-        for number, line in enumerate(lines, 1):
-            found = {secret.type for secret in scan_line(line)} if len(line) < 10_000 else set()
-            if TOKENS.search(line):
-                found.add("token")
-            for kind in sorted(found):
-                yield number, kind
+        if textual(path):
+            yield from (f"{bundle.name(path)}:{number} looks like a secret ({kind})" for number, kind in secrets_in(lines(path)))
+        else:
+            yield from (f"{bundle.name(path)} looks like it holds a secret ({kind})" for kind in sorted(formed(_ends(path))))
 
 
 def no_machine(bundle: Bundle) -> Iterator[str]:
@@ -146,15 +84,15 @@ def no_machine(bundle: Bundle) -> Iterator[str]:
     host = os.uname().nodename
     # A host called `model` would be found everywhere; one with a digit or dash is a name.
     named = re.compile(rf"\b{re.escape(host)}\b") if len(host) > 4 and re.search(r"[\d-]", host) else None
-    for path, number, line in _lines(bundle):
+    for path in bundle.files():
         if path.name == "tokenizer.json":
             continue
-        found = PATHS.search(line) or (named and named.search(line))
-        if found:
-            yield f"{bundle.name(path)}:{number} names {found[0]!r}"
-    for path in bundle.files():
-        if path.suffix not in TEXT:
+        if not textual(path):
             yield from (f"{bundle.name(path)} names {found[0]!r}" for found in PATHS.finditer(_ends(path)))
+            continue
+        for number, line in enumerate(lines(path), 1):
+            if found := PATHS.search(line) or (named and named.search(line)):
+                yield f"{bundle.name(path)}:{number} names {found[0]!r}"
 
 
 def _ends(path: Path) -> str:
@@ -163,11 +101,3 @@ def _ends(path: Path) -> str:
         head = file.read(HEAD)
         file.seek(max(len(head), path.stat().st_size - HEAD))
         return (head + b"\0" + file.read()).decode("latin-1")
-
-
-def _lines(bundle: Bundle) -> Iterator[tuple[Path, int, str]]:
-    for path in bundle.files():
-        if path.suffix in TEXT:
-            with path.open(encoding="utf-8", errors="replace") as file:
-                for number, line in enumerate(file, 1):
-                    yield path, number, line

@@ -13,7 +13,14 @@ class Waived:
     reason: str
 
 
-Check = Callable[[Bundle], Iterator[str | Waived] | Iterator[str]]
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What was looked at: nothing wrong, and worth telling."""
+
+    what: str
+
+
+Check = Callable[[Bundle], Iterator[str | Waived | Noted] | Iterator[str | Waived] | Iterator[str | Noted] | Iterator[str]]
 """Yields what is wrong, one sentence each. Its docstring is the rule's sentence."""
 
 
@@ -21,6 +28,8 @@ Check = Callable[[Bundle], Iterator[str | Waived] | Iterator[str]]
 class Rule:
     id: str
     check: Check
+    waivable: bool = False
+    """The recipe may waive single findings of it, each with a reason: those that judge by likelihood."""
 
     @property
     def sentence(self) -> str:
