@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.unit.release.wrong_data import DATA, replace
+from tests.unit.release.wrong_reports import REPORTS
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable, unsound
 from yulan.release.gate.judge import RULES, judge, rule_on
@@ -181,6 +182,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         "x.parquet holds text of ?",
     ),
     *DATA,
+    *REPORTS,
 ]
 
 

@@ -121,7 +121,7 @@ class Inputs:
         return drawn
 
     def place_common(self, folder: Path, licence: str) -> None:
-        """The recipe and the licence, in every revision: each is complete by itself."""
+        """The recipe, the licence and the citation, in every revision: each is complete by itself."""
         name = self.book.recipe.name
         for path in sorted((self.root / "recipes" / name).rglob("*")):
             if path.is_file():
@@ -132,3 +132,4 @@ class Inputs:
             files.write_text(
                 folder / "LICENSE", f"SPDX-License-Identifier: {licence}\nhttps://spdx.org/licenses/{licence}.html\n"
             )
+        files.copy(self.root / "CITATION.cff", folder / "CITATION.cff")

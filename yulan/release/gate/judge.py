@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from yulan.errors import YulanError
-from yulan.release.gate import claims, contents, described, listing, weights
+from yulan.release.gate import claims, contents, described, listing, reported, weights
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Rule, Waived
 from yulan.release.verdict import Ruling, Verdict
@@ -28,6 +28,8 @@ RULES = (
     Rule(id="unknown-text-withheld", check=claims.unknown_text_withheld),
     Rule(id="removed-left-out", check=claims.removed_left_out),
     Rule(id="croissant-valid", check=described.croissant_valid),
+    Rule(id="results-measured", check=reported.results_measured),
+    Rule(id="aibom-valid", check=reported.aibom_valid),
 )
 MOST = 20
 """Rows of evidence that a ruling keeps."""
