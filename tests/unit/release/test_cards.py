@@ -11,12 +11,16 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from tests.unit.release.small import evaluation
+from tests.unit.train.conftest import small_recipe
+from tests.unit.train.states import write_states
+from yulan import files
 from yulan.layout import recipe_names
 from yulan.recipe import load_recipe
 from yulan.recipe.outcome import PASSED_ON
 from yulan.release.bundle.papers import size_class, text_of, where
+from yulan.release.card.continued import write_continued
 from yulan.release.card.duties import DUTIES, words
-from yulan.release.card.evidence import PAGES, read_evidence
+from yulan.release.card.evidence import PAGES, read_evidence, unproven
 from yulan.release.card.results import model_index, registered, write_results
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.claims import numbers_proven
@@ -195,3 +199,37 @@ def test_the_strict_validator_refuses_a_key_that_is_none():
     head = {"bomFormat": "CycloneDX", "specVersion": "1.7"}
     assert not list(complaints(json.dumps(head)))
     assert "'nope' was unexpected" in next(complaints(json.dumps(head | {"nope": 1})))
+
+
+def continued(folder: Path, base: dict[str, str] | None) -> Path:
+    """What `yulan continue` leaves, without the training."""
+    states = write_states(folder / "states", small_recipe(), "phase-02")
+    shutil.copytree(states / "checkpoint", folder / "out/checkpoints/step-000096")
+    text = {"licence": "CC-BY-4.0", "digest": "1" * 64, "tokens": 4096, "repeated": 12}
+    digests = dict.fromkeys(("begun_from", "ended_with", "mix", "shards", "tokenizer"), "2" * 64)
+    told = {"format": 4, "base": base, "recipe": "nano-mine", "phase": "mine", "sources": {"notes": text}, **digests}
+    told |= {"trajectory": "CLOSE", "fresh_optimizer": True, "rebalanced": None, "warnings": ["torch changed from 2.12 to 2.13"]}
+    files.write_json(folder / "out/continued.json", told)
+    write_continued(folder / "out")
+    return folder / "out"
+
+
+def test_a_continued_model_names_its_base_as_the_stock_client_reads_it(tmp_path: Path):
+    base = {"model": "a/b", "relation": "finetune", "revision": "phase-02-step-000096", "digest": "3" * 64}
+    out = continued(tmp_path, base)
+    for page in ("README.md", "README.zh.md"):
+        text = (out / page).read_text(encoding="utf-8")
+        assert unproven(text, read_evidence(out / PAGES[page]).figures) == []
+        assert "3" * 64 in text
+        assert "| `notes` | `CC-BY-4.0` | 4,096 | 12 |" in text
+    card = ModelCard((out / "README.md").read_text(encoding="utf-8"))
+    assert (card.data.base_model, card.data.to_dict()["base_model_relation"]) == ("a/b", "finetune")
+    assert card.data.license == "unknown"
+    assert "torch changed from 2.12 to 2.13" in card.text
+    assert "从 [a/b](https://huggingface.co/a/b) 的版本" in (out / "README.zh.md").read_text(encoding="utf-8")
+
+
+def test_without_a_published_parent_no_base_is_named(tmp_path: Path):
+    card = (continued(tmp_path, None) / "README.md").read_text(encoding="utf-8")
+    assert "base_model" not in card
+    assert "of which no published model is known" in card
