@@ -4,20 +4,23 @@ import json
 import re
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
-from tests.unit.release.small import evaluation
+from tests.unit.release.small import evaluation, make_inputs
 from tests.unit.train.conftest import small_recipe
 from tests.unit.train.states import write_states
 from yulan import files
 from yulan.layout import recipe_names
 from yulan.recipe import load_recipe
 from yulan.recipe.outcome import PASSED_ON
-from yulan.release.bundle.papers import size_class, text_of, where
+from yulan.release.bundle.data import summary_of as summed
+from yulan.release.bundle.inputs import Inputs
+from yulan.release.bundle.papers import place_content, place_policy, size_class, text_of, where
 from yulan.release.card.continued import write_continued
 from yulan.release.card.duties import DUTIES, words
 from yulan.release.card.evidence import PAGES, read_evidence, unproven
@@ -80,6 +83,33 @@ def test_the_text_of_every_source_of_our_recipes_has_a_reason(recipe: str):
             assert text.licence in PASSED_ON
         if not source.synthetic and source.hub != "unknown":
             assert where(book, name)
+
+
+def made_up(inputs: Inputs, folder: Path) -> Inputs:
+    """Shards of every source that the recipe's mixes use, with numbers of no meaning."""
+
+    def split(path: str, tokens: int) -> dict[str, object]:
+        return {"documents": 7, "tokens": tokens, "bytes": 0, "files": [{"path": path, "tokens": tokens}]}
+
+    sources = {
+        name: {part: split(f"{name}/{part}/tokens-00000.bin", 10 + n) for part in ("train", "held")}
+        for n, name in enumerate(inputs.used)
+    }
+    files.write_json(folder / "shards.json", json.loads((inputs.shards / "shards.json").read_text()) | {"sources": sources})
+    return replace(inputs, shards=folder)
+
+
+@pytest.mark.parametrize("recipe", recipe_names(ROOT))
+def test_policy_and_training_content_hold_for_every_recipe(recipe: str, tmp_path: Path):
+    inputs = replace(make_inputs(tmp_path / "clone"), book=load_recipe(ROOT, recipe))
+    inputs = made_up(inputs, tmp_path / "data")
+    summary = summed(inputs)
+    place_policy(inputs, tmp_path / "data", summary)
+    place_content(inputs, tmp_path / "data", {}, summary)
+    for page in ("POLICY.md", "training-content.md"):
+        text = (tmp_path / "data" / page).read_text(encoding="utf-8")
+        assert unproven(text, read_evidence(tmp_path / "data" / PAGES[page]).figures) == []
+        assert len(text) < 100_000
 
 
 def test_every_licence_that_is_passed_on_has_its_duties():

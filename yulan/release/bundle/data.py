@@ -69,7 +69,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     _write_sources(inputs, folder / SOURCES)
     sets = configs(folder, families, texts)
     pictures = inputs.place_pictures(folder, PICTURES)
-    summary = _summary(inputs)
+    summary = summary_of(inputs)
     _write_cards(inputs, folder, summary, families=families, configs=sets, figures=pictures, tested=tested)
     write_croissant(
         folder,
@@ -119,7 +119,7 @@ def _place_lineage(inputs: Inputs, folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _summary(inputs: Inputs) -> dict[str, Any]:
+def summary_of(inputs: Inputs) -> dict[str, Any]:
     """What was made into tokens to train on, as a whole and by licence, family and language, the most frequent first."""
     shards, book = read_shards(inputs.shards).sources, inputs.book.sources.sources
     whole, by = Counter[str](), {key: dict[str, Counter[str]]() for key in ("licence", "family", "language")}

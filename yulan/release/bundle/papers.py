@@ -78,8 +78,8 @@ def spdx(licence: str) -> str:
 
 def _seeded(book: Book) -> dict[str, tuple[str, str]]:
     """Families of synthetic text that were made from documents of a source, with that source and its licence."""
-    named = {name: family.options.get("source") for name, family in book.recipe.data.synthesize.families.items()}
-    known = {name: source.licence for name, source in book.sources.sources.items()}
+    families, known = book.recipe.data.synthesize.families, {name: each.licence for name, each in book.sources.sources.items()}
+    named = {name: family.options.get("source") for name, family in families.items() if f"synthetic/{name}" in known}
     return {name: (source, known[source]) for name, source in named.items() if isinstance(source, str) and source in known}
 
 
