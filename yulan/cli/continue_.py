@@ -84,6 +84,9 @@ def continue_(
         done = _with_own(folder, phase_file, data, text_column, licence, tokenizer, profile, steps, into, fresh_optimizer)
     else:
         raise click.UsageError("Give --phase, a phase of the clone's recipe, or --phase-file, one of your own.")
+    from yulan.release.card.continued import write_continued
+
+    write_continued(done.folder)
     click.echo(f"{done.kept[-1]}: step {done.state.global_step}, trajectory {done.state.trajectory}")
 
 

@@ -23,7 +23,10 @@ from yulan.release.sign import sign
 from yulan.release.withdrawal import Withdrawal
 from yulan.schema import check, plain
 
-README, TABLE = "README.md", "checkpoints.csv"
+TABLE = "checkpoints.csv"
+BANNERS = {"README.md": "Withdrawn.", "README.zh.md": "已撤回。"}
+ERRATA = {"README.md": "Errata", "README.zh.md": "勘误"}
+"""By card. What was said is added as it was said, in whichever language."""
 COLUMN = "withdrawn"
 """Of checkpoints.csv, from the first withdrawal on."""
 Change = Callable[[dict[str, bytes]], None]
@@ -66,11 +69,11 @@ class Editor:
         today = datetime.datetime.now(datetime.UTC).date().isoformat()
 
         def change(card: dict[str, bytes]) -> None:
-            body = card[README].decode("utf-8")
             row = f"- {today}: {text.strip()}"
-            if row not in body:
-                head = "" if "\n## Errata\n" in body else "\n## Errata\n"
-                card[README] = (body.rstrip("\n") + f"\n{head}{row}\n").encode()
+            for name, title in ERRATA.items():
+                if name in card and row not in (body := card[name].decode("utf-8")):
+                    head = "" if f"\n## {title}\n" in body else f"\n## {title}\n"
+                    card[name] = (body.rstrip("\n") + f"\n{head}{row}\n").encode()
 
         return [
             place
@@ -154,8 +157,10 @@ def _withdrawn(made: Withdrawal, mark: bytes) -> Change:
         if WITHDRAWN in card:
             return
         card[WITHDRAWN] = mark
-        header, body = _cut(card[README].decode("utf-8"))
-        card[README] = f"{header}> **Withdrawn.** This revision was {made}.\n\n{body}".encode()
+        for name, word in BANNERS.items():
+            if name in card:
+                header, body = _cut(card[name].decode("utf-8"))
+                card[name] = f"{header}> **{word}** This revision was {made}.\n\n{body}".encode()
         if TABLE in card:
             _listed(made, (made.revision,))(card)
 

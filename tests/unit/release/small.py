@@ -38,7 +38,8 @@ SYNTHETIC = "synthetic/sums"
 def make_root(root: Path) -> Book:
     """A clone's recipe and licence: one source states no licence, one is made here."""
     shutil.copytree(HERE / "recipes" / "nano", root / "recipes" / "nano")
-    shutil.copy(HERE / "LICENSE", root / "LICENSE")
+    for name in ("LICENSE", "CITATION.cff", "requirements.lock"):
+        shutil.copy(HERE / name, root / name)
     write_tiny(root)
     tiny = root / "recipes" / "tiny"
     recipe = yaml.safe_load((tiny / "recipe.yaml").read_text())

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.unit.release.wrong_claims import CLAIMS
 from tests.unit.release.wrong_data import DATA, replace
+from tests.unit.release.wrong_reports import REPORTS
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.contents import executable
 from yulan.release.gate.header import unsound, unsound_header
@@ -184,6 +185,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     *DATA,
     *CLAIMS,
+    *REPORTS,
 ]
 
 

@@ -42,6 +42,8 @@ def signed(tmp_path: Path, hub: Served) -> tuple[Layout, Path]:
     for part in ("model", "states"):
         files.write_text(bundle / part / "main" / "checkpoints.csv", TABLE)
         reseal_card(bundle / part / "main")
+    files.write_text(bundle / "model" / STABLE / "README.zh.md", "# 卡片\n")
+    reseal_card(bundle / "model" / STABLE)
     release = read_release(bundle)
     write_release(bundle, replace(release, data=Half(revisions=release.data.revisions, tags={"final": "main"})))
     new_key(tmp_path / "key")
@@ -140,6 +142,8 @@ def test_a_withdrawal_is_made_once_and_publishing_again_does_not_undo_it(signed:
     layout, key = signed
     assert editor(hub, key).withdraw(STABLE, "broken", None)
     assert editor(hub, key).withdraw(STABLE, "broken", None) == []
+    said = Hub(hub.url, None).read(repo(NAME, "model"), STABLE, "README.zh.md")
+    assert "> **已撤回。** This revision was withdrawn on" in b"".join(said).decode("utf-8")
     with pytest.raises(HubError, match="a withdrawal is not undone by publishing again"):
         go(layout, hub, key=key)
 
@@ -154,6 +158,9 @@ def test_an_erratum_is_added_to_the_card_and_the_revision_still_comes(signed: tu
     text = (tmp_path / "it" / "README.md").read_text()
     assert text.count("## Errata") == 1
     assert text.index("it has 3.") < text.index("And 4 heads.")
+    chinese = (tmp_path / "it" / "README.zh.md").read_text(encoding="utf-8")
+    assert chinese.count("## 勘误") == 1
+    assert chinese.index("it has 3.") < chinese.index("And 4 heads.")
 
 
 def test_a_signed_card_is_not_edited_without_the_key(signed: tuple[Layout, Path], hub: Served):

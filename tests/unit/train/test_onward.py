@@ -78,7 +78,7 @@ def test_a_pulled_checkpoint_is_gone_on_from_and_the_record_says_what_may_be_cla
     assert outcome.state.global_step == 26
     assert told["begun_from"] == manifest.read(pulled / INSIDE / MANIFEST).digest
     assert told["ended_with"] == manifest.read(outcome.kept[-1] / MANIFEST).digest
-    assert (told["trajectory"], told["fresh_optimizer"]) == ("EXACT", False)
+    assert (told["trajectory"], told["fresh_optimizer"], told["base"]) == ("EXACT", False, None)
     assert outcome.state.adam_step == 26
 
 

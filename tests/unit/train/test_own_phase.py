@@ -89,6 +89,8 @@ def test_own_text_is_trained_on_and_the_record_says_which_and_under_what_licence
     assert (state.recipe, state.cursor.phase, state.lr, state.adam_step) == ("nano-mine", "mine", 0.0, 100)
     assert told["begun_from"] == manifest.read(states / "checkpoint" / MANIFEST).digest
     assert told["mix"] == manifest.read(finished / "mix" / MANIFEST).digest
+    parent = {"model": RECIPE.release.repo, "relation": "finetune", "revision": "phase-02"}
+    assert told["base"] == parent | {"digest": manifest.read(states / MANIFEST).digest}
     assert {name: source["licence"] for name, source in told["sources"].items()} == {"notes": "CC0-1.0", "web/wiki": "unknown"}
     assert {name: source["tokens"] for name, source in told["sources"].items()} == {"notes": 768, "web/wiki": 256}
     assert not (finished / "texts.partial").exists()
@@ -131,6 +133,7 @@ def test_what_was_made_is_gone_on_from_in_turn_and_takes_up_its_text_where_it_st
     spans = read_header(second / "mix" / "data").sources
     assert (spans["notes"].start, spans["web/wiki"].start) == (768, 256)
     assert load_json(second / "continued.json")["fresh_optimizer"] is True
+    assert load_json(second / "continued.json")["base"] == load_json(finished / "continued.json")["base"]
     lineage = {path.relative_to(second / "lineage").as_posix() for path in (second / "lineage").rglob("*.json")}
     assert {"checkpoint/phase-02.json", "train/mine.json", "checkpoint/mine.json", "train/again.json"} <= lineage
     chain = [manifest.read(second / "lineage" / f"{name}.json") for name in ("checkpoint/mine", "train/again", "train/mine")]

@@ -25,9 +25,9 @@ from yulan.layout import MANIFEST
 from yulan.release.bundle.configs import SPLITS, configs
 from yulan.release.bundle.croissant import write_croissant
 from yulan.release.bundle.inputs import UNKNOWN, Inputs
+from yulan.release.bundle.papers import place_content, place_policy
 from yulan.release.card.counts import settings, steps
-from yulan.release.card.evidence import CARDS
-from yulan.release.card.write import citation, write_card
+from yulan.release.card.write import citation, write_cards
 from yulan.release.seal import seal
 from yulan.schema import load_json
 
@@ -71,7 +71,7 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
     _write_sources(inputs, folder / SOURCES)
     sets = configs(folder, families, list(texts))
     pictures = inputs.place_pictures(folder, PICTURES)
-    summary = _summary(inputs)
+    summary = summary_of(inputs)
     asked = {name: (source.licence, source.attribution) for name, source in texts.items()}
     _write_cards(
         inputs, folder, summary, families=families, configs=sets, figures=pictures, tested=tested, asked=asked, under=licences
@@ -90,9 +90,11 @@ def lay_data(inputs: Inputs, folder: Path) -> str:
 
 
 def _write_cards(inputs: Inputs, folder: Path, summary: Mapping[str, Any], **told: Any) -> None:
-    """The card in each language, from one template and the same figures."""
+    """The card, and what stands beside it."""
     recipe, sources = inputs.book.recipe, inputs.book.sources
     manifests = _place_lineage(inputs, folder)
+    place_policy(inputs, folder, summary)
+    place_content(inputs, folder, manifests, summary)
     said: dict[str, Any] = {
         **inputs.common(),
         **told,
@@ -109,8 +111,7 @@ def _write_cards(inputs: Inputs, folder: Path, summary: Mapping[str, Any], **tol
         "phases": list(inputs.mixes),
         "scores": read_scores(inputs.scored),
     }
-    for language in CARDS:
-        write_card(folder, "data", {MANIFEST: {"summary": summary}}, language, **said)
+    write_cards(folder, "data", {MANIFEST: {"summary": summary}}, **said)
 
 
 def _place_lineage(inputs: Inputs, folder: Path) -> dict[str, dict[str, Any]]:
@@ -123,18 +124,23 @@ def _place_lineage(inputs: Inputs, folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _summary(inputs: Inputs) -> dict[str, Any]:
-    """What was made into tokens to train on, as a whole and by licence, the most frequent first."""
+def summary_of(inputs: Inputs) -> dict[str, Any]:
+    """What was made into tokens to train on, as a whole and by licence, family and language, the most frequent first."""
     shards, book = read_shards(inputs.shards).sources, inputs.book.sources.sources
-    by: dict[str, Counter[str]] = {}
-    whole = Counter[str]()
+    whole, by = Counter[str](), {key: dict[str, Counter[str]]() for key in ("licence", "family", "language")}
     for name in inputs.used:
         train = shards[name].train
-        for count in (whole, by.setdefault(book[name].licence, Counter())):
+        for count in (whole, *(by[key].setdefault(getattr(book[name], key), Counter()) for key in by)):
             count.update(documents=train.documents, bytes=train.bytes, tokens=train.tokens)
-    order = sorted(by, key=lambda licence: (-by[licence]["tokens"], licence))
-    shares = {licence: {**by[licence], "share": round(by[licence]["tokens"] / whole["tokens"], 6)} for licence in order}
-    return {"sources": len(inputs.used), **whole, "licences": shares}
+    ordered = {
+        key: {name: {**counts[name]} for name in sorted(counts, key=lambda name: (-counts[name]["tokens"], name))}
+        for key, counts in by.items()
+    }
+    licences = {
+        name: {**counts, "share": round(counts["tokens"] / whole["tokens"], 6)} for name, counts in ordered["licence"].items()
+    }
+    told = {"licences": licences, "families": ordered["family"], "languages": ordered["language"]}
+    return {"sources": len(inputs.used), **whole, **told}
 
 
 def _prompts(inputs: Inputs, families: list[str]) -> dict[str, str]:

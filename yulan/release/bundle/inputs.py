@@ -127,7 +127,7 @@ class Inputs:
         return drawn
 
     def place_common(self, folder: Path, *licences: str) -> None:
-        """The recipe and the licences, in every revision: each is complete by itself."""
+        """The recipe, the licences and the citation, in every revision: each is complete by itself."""
         name = self.book.recipe.name
         for path in sorted((self.root / "recipes" / name).rglob("*")):
             if path.is_file():
@@ -137,3 +137,4 @@ class Inputs:
         else:
             pages = "".join(f"https://spdx.org/licenses/{licence}.html\n" for licence in licences)
             files.write_text(folder / "LICENSE", f"SPDX-License-Identifier: {' AND '.join(licences)}\n{pages}")
+        files.copy(self.root / "CITATION.cff", folder / "CITATION.cff")

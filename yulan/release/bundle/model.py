@@ -5,8 +5,11 @@ from pathlib import Path
 from yulan import files
 from yulan.model.shape import count, folded_count
 from yulan.release.bundle.inputs import Inputs
+from yulan.release.bundle.inventory import write_aibom
+from yulan.release.bundle.papers import place_policy
+from yulan.release.card.results import hubs_of, model_index, registered, write_results
 from yulan.release.card.scores import EVALUATION, scores
-from yulan.release.card.write import write_card
+from yulan.release.card.write import write_cards
 from yulan.release.export import End
 from yulan.release.seal import seal
 from yulan.schema import load_json
@@ -18,8 +21,8 @@ PICTURES = {
     "mixes": "What each phase read",
 }
 CASTS = {
-    "yulanmini": "{dtype}, the cast of the fp32 master weights",
-    "llama": "{dtype}, the cast of the fp32 master weights folded into Llama",
+    "yulanmini": "{}, the cast of the fp32 master weights",
+    "llama": "{}, the cast of the fp32 master weights folded into Llama",
 }
 """What released weights are, as the gate recomputes it."""
 
@@ -41,8 +44,11 @@ def lay_model(inputs: Inputs, end: End, folder: Path, data: str, states: str) ->
         "architecture": end.architecture,
         "dtype": dtype,
     }
-    path = recipe.path(end.phase)
-    write_card(
+    path, evaluation = recipe.path(end.phase), load_json(folder / EVALUATION)
+    name = recipe.release.repo
+    write_results(folder, registered(name, end.revision, evaluation))
+    place_policy(inputs, folder)
+    write_cards(
         folder,
         "model",
         {"manifest.json": {"summary": summary}},
@@ -51,12 +57,15 @@ def lay_model(inputs: Inputs, end: End, folder: Path, data: str, states: str) ->
         phase=end.phase,
         final=end.final,
         architecture=end.architecture,
-        cast=CASTS[end.architecture].format(dtype=dtype),
-        scores=scores(load_json(folder / EVALUATION)),
+        cast=CASTS[end.architecture],
+        dtype=dtype,
+        scores=scores(evaluation),
+        model_index=model_index(name, end.revision, evaluation, hubs_of(inputs.book)),
         figures=pictures,
         path=path,
         regimes={phase: recipe.phase(phase).regime for phase in path},
     )
     pins = {"data/main": data, f"states/{end.revision}": states}
+    write_aibom(inputs, end, folder, pins)
     pins |= {name: inputs.digests[name] for name in ("export", f"train@{end.phase}", f"evaluate@{end.phase}")}
     return seal(folder, name=f"{recipe.name}/model/{end.revision}", inputs=pins, keys={}, summary=summary).digest

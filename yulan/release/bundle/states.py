@@ -6,7 +6,8 @@ from pathlib import Path
 from yulan import files
 from yulan.data.tokenizer import CONFIG
 from yulan.release.bundle.inputs import Inputs
-from yulan.release.card.write import write_card
+from yulan.release.bundle.papers import place_policy
+from yulan.release.card.write import write_cards
 from yulan.release.export import End
 from yulan.release.seal import seal
 from yulan.train.checkpoint.read import read_checkpoint
@@ -45,7 +46,8 @@ def _lay(
     # Whoever goes on with text of their own needs the ids that the weights learned.
     for name in (TOKENIZER_FILE, CONFIG):
         files.link(inputs.exported / end.revision / name, folder / TOKENIZER / name)
-    write_card(folder, "states", {}, "en", **inputs.common(), main=False, revision=at.revision, phase=at.phase, **card)
+    place_policy(inputs, folder)
+    write_cards(folder, "states", {}, **inputs.common(), main=False, revision=at.revision, phase=at.phase, **card)
     state = read_checkpoint(at.folder).state
     pins = {**pins, f"train@{at.phase}": inputs.digests[f"train@{at.phase}"]}
     summary = {"phase": at.phase, "step": state.global_step, "tokens": state.tokens, "trajectory": state.trajectory, **told}
@@ -61,6 +63,7 @@ def lay_index(inputs: Inputs, folder: Path, states: Mapping[str, str], checkpoin
     for table in sorted(inputs.figures.glob("*.csv")):
         files.link(table, folder / "tables" / table.name)
     files.write_text(folder / "checkpoints.csv", checkpoints)
-    write_card(folder, "states", {}, **inputs.common(), main=True, revision="main", phase="", next="PHASE", parent=None)
+    place_policy(inputs, folder)
+    write_cards(folder, "states", {}, **inputs.common(), main=True, revision="main", phase="", next="PHASE", parent=None)
     pins = {f"states/{name}": digest for name, digest in states.items()}
     return seal(folder, name=f"{recipe.name}/states/main", inputs=pins, keys={}, summary={"checkpoints": len(states)}).digest

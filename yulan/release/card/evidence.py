@@ -12,7 +12,13 @@ from yulan.schema import check, load_json, load_yaml, plain, structure
 EVIDENCE = "evidence.json"
 Language = Literal["en", "zh"]
 CARDS: Mapping[Language, tuple[str, str]] = {"en": ("README.md", EVIDENCE), "zh": ("README.zh.md", "evidence.zh.json")}
-"""A card and its evidence, by language; every folder has the first, a data repository both."""
+"""A card and its evidence, by language."""
+POLICY, CONTENT = "POLICY.md", "training-content.md"
+PAGES: Mapping[str, str] = dict(CARDS.values()) | {
+    POLICY: "evidence.policy.json",
+    CONTENT: "evidence.training-content.json",
+}
+"""Every page that is made of a template, and its evidence."""
 FORMATS: Mapping[str, Callable[[Any], str]] = {
     "text": str,
     "integer": "{:,d}".format,

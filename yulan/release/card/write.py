@@ -1,4 +1,4 @@
-"""Fill a card's template and write it with its evidence; the data card in two languages, from the one template."""
+"""Fill a template and write the page with its evidence; cards in two languages, each from the one template."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -10,14 +10,25 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from yulan import files
 from yulan.errors import DataError
 from yulan.release.card.duties import lines_of
-from yulan.release.card.evidence import CARDS, Figures, Language, pointer
+from yulan.release.card.evidence import CARDS, PAGES, Figures, Language, pointer
 from yulan.schema import load_yaml
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_card(folder: Path, template: str, documents: Mapping[str, Any], language: Language = "en", **values: Any) -> None:
-    """Write a card and its evidence into `folder`: README.md and evidence.json, of another language under other names.
+def write_cards(folder: Path, template: str, documents: Mapping[str, Any], **values: Any) -> None:
+    """Write the card and its evidence into `folder`, in each language from the one template.
+
+    Raises: as `write_page`.
+    """
+    for language, (page, _) in CARDS.items():
+        write_page(folder, template, page, documents, language, **values)
+
+
+def write_page(
+    folder: Path, template: str, page: str, documents: Mapping[str, Any], language: Language = "en", **values: Any
+) -> None:
+    """Write one page, and which file of the folder each of its figures is from.
 
     `documents` are files of the folder that are not written yet, by name.
     Raises: DataError: a figure's key is not there, or a sentence has no words in the language.
@@ -34,9 +45,8 @@ def write_card(folder: Path, template: str, documents: Mapping[str, Any], langua
     said = words(language)
     engine.globals |= {"figure": figures, "at": pointer, "t": said, "language": language, "lines_of": partial(lines_of, t=said)}
     text = engine.get_template(f"{template}.md").render(**values)
-    card, evidence = CARDS[language]
-    files.write_text(folder / card, text)
-    files.write_json(folder / evidence, figures.evidence())
+    files.write_text(folder / page, text)
+    files.write_json(folder / PAGES[page], figures.evidence())
 
 
 def words(language: Language) -> Callable[[str], str]:

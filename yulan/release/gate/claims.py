@@ -3,13 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 
 from yulan.errors import YulanError
 from yulan.recipe.outcome import PASSED_ON
-from yulan.release.card.evidence import CARDS, FORMATS, load, lookup, read_evidence, unproven
+from yulan.release.card.evidence import FORMATS, PAGES, load, lookup, read_evidence, unproven
 from yulan.release.gate.bundle import Bundle, Folder
 from yulan.release.gate.rule import Waived
 from yulan.release.gate.weights import CHECKPOINT
@@ -42,12 +41,13 @@ def checkpoints_complete(bundle: Bundle) -> Iterator[str]:
 
 
 def numbers_proven(bundle: Bundle) -> Iterator[str]:
-    """Every number in a card was read from a result file beside it, and equals it."""
-    for folder, (name, evidence) in product(bundle.folders, CARDS.values()):
-        if name != "README.md" and not (folder.path / name).exists():
+    """Every number in a card, or in another page beside it, was read from a result file there, and equals it."""
+    for folder, name in ((each, name) for each in bundle.folders for name in pages(each.path)):
+        if name not in PAGES:
+            yield f"{folder}: nothing says where the numbers of {name} are from"
             continue
         try:
-            figures = read_evidence(folder.path / evidence).figures
+            figures = read_evidence(folder.path / PAGES[name]).figures
             card = (folder.path / name).read_text(encoding="utf-8")
             yield from (f"{folder}: {row}" for row in unproven(card, figures))
             files: dict[str, Any] = {}
@@ -59,6 +59,11 @@ def numbers_proven(bundle: Bundle) -> Iterator[str]:
                     yield f"{folder}: {figure.text!r} is {value!r} in {figure.file} {figure.key}"
         except YulanError as error:
             yield f"{folder}: {error.what}"
+
+
+def pages(folder: Path) -> list[str]:
+    """The card and every other page of a folder."""
+    return sorted({"README.md", *(path.name for path in folder.glob("*.md"))})
 
 
 def _inside(folder: Path, name: str) -> Path:

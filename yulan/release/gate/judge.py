@@ -4,7 +4,18 @@ from pathlib import Path
 
 from yulan.errors import YulanError
 from yulan.recipe.outcome import Waiver
-from yulan.release.gate import agreement, chain, claims, contents, described, distances, licences, listing, weights
+from yulan.release.gate import (
+    agreement,
+    chain,
+    claims,
+    contents,
+    described,
+    distances,
+    licences,
+    listing,
+    reported,
+    weights,
+)
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Noted, Rule, Waived
 from yulan.release.verdict import Ruling, Verdict
@@ -34,6 +45,8 @@ RULES = (
     Rule(id="sentences-agree", check=agreement.sentences_agree),
     Rule(id="removed-left-out", check=claims.removed_left_out),
     Rule(id="croissant-valid", check=described.croissant_valid),
+    Rule(id="results-measured", check=reported.results_measured),
+    Rule(id="aibom-valid", check=reported.aibom_valid),
 )
 MOST = 20
 """Rows of evidence that a ruling keeps."""

@@ -17,6 +17,8 @@ SCHEMAS = {
     "release.json": "release",
     "evidence.json": "evidence",
     "evidence.zh.json": "evidence",
+    "evidence.policy.json": "evidence",
+    "evidence.training-content.json": "evidence",
     "evaluation.json": "evaluation",
     "state.json": "state",
     "tensors.json": "tensors",

@@ -6,12 +6,13 @@ With the clone's own mix (`clone`), or with text and a phase that someone brings
 from yulan.train.onward.clone import continue_from
 from yulan.train.onward.own import Brought, continue_with
 from yulan.train.onward.phase import PhaseFile, load_phase
-from yulan.train.onward.record import RECORD, Continued
+from yulan.train.onward.record import RECORD, Base, Continued, read_record
 from yulan.train.onward.start import INSIDE, find_checkpoint, require_fitting, require_moments
 
 __all__ = [
     "INSIDE",
     "RECORD",
+    "Base",
     "Brought",
     "Continued",
     "PhaseFile",
@@ -19,6 +20,7 @@ __all__ = [
     "continue_with",
     "find_checkpoint",
     "load_phase",
+    "read_record",
     "require_fitting",
     "require_moments",
 ]

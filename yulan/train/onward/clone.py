@@ -10,6 +10,7 @@ from yulan.layout import Layout, Place
 from yulan.profile import Profile
 from yulan.recipe import Recipe
 from yulan.train.checkpoint.state import read_state
+from yulan.train.onward.base import base_of
 from yulan.train.onward.record import Text, write_record
 from yulan.train.onward.start import find_checkpoint, require_fitting
 from yulan.train.phase import Outcome, Plan, train_phase
@@ -49,13 +50,14 @@ def continue_from(
         steps=steps_of(phase, section.steps, begun, steps),
         fresh_optimizer=fresh_optimizer,
     )
+    base = base_of(folder, parent)
     outcome = train_phase(plan, into, look)
     spans = {name: span for name, span in read_header(mix.data).sources.items() if span.quota}
     sources = {
         name: Text(licence=licences.get(name, "unknown"), digest=None, tokens=span.quota, repeated=span.repeated)
         for name, span in spans.items()
     }
-    write_record(into, plan, outcome, shards=manifest.read(shards.manifest).digest, tokenizer=None, sources=sources)
+    write_record(into, plan, outcome, shards=manifest.read(shards.manifest).digest, tokenizer=None, sources=sources, base=base)
     return outcome
 
 

@@ -20,6 +20,7 @@ from yulan.recipe import Recipe
 from yulan.schema import plain, suggest
 from yulan.train.able import require_able
 from yulan.train.launch.job import CHECKPOINTS, LOCK
+from yulan.train.onward.base import base_of
 from yulan.train.onward.clone import steps_of
 from yulan.train.onward.phase import PhaseFile, extend, write_recipe
 from yulan.train.onward.record import LINEAGE, Text, write_record
@@ -98,6 +99,7 @@ def continue_with(
         steps=end,
         fresh_optimizer=fresh_optimizer,
     )
+    base = base_of(folder, start.checkpoint)
     outcome = train_phase(plan, into, look)
     _keep_lineage(start, into, file.name)
     sources = {
@@ -110,7 +112,7 @@ def continue_with(
         for name, span in header.sources.items()
         if span.quota
     }
-    write_record(into, plan, outcome, shards=manifest.read(shards.manifest).digest, tokenizer=pinned, sources=sources)
+    write_record(into, plan, outcome, shards=manifest.read(shards.manifest).digest, tokenizer=pinned, sources=sources, base=base)
     return outcome
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from yulan import digest, files, manifest
 from yulan.errors import DataError
@@ -33,10 +34,26 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Base:
+    """A published model that was gone on from."""
+
+    model: str
+    """OWNER/NAME: `base_model` of a card."""
+    relation: Literal["finetune"]
+    """`base_model_relation`, in the Hub's words: the weights were trained on."""
+    revision: str
+    """Branch of the checkpoint; its optimizer states are under the same name in OWNER/NAME-states."""
+    digest: str
+    """Content digest of that states revision."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Continued:
     """continued.json."""
 
     format: int
+    base: Base | None
+    """The nearest published one; null where the folder gone on from names none."""
     begun_from: str
     """Content digest of the checkpoint."""
     ended_with: str
@@ -73,11 +90,13 @@ def write_record(
     shards: str,
     tokenizer: str | None,
     sources: Mapping[str, Text],
+    base: Base | None,
 ) -> Continued:
     """Write continued.json and `lineage/train/<phase>.json`, the manifest that names the checkpoint this one comes from."""
     begun = manifest.read(plan.parent / MANIFEST).digest
     made = Continued(
-        format=3,
+        format=4,
+        base=base,
         begun_from=begun,
         ended_with=manifest.read(outcome.kept[-1] / MANIFEST).digest,
         recipe=plan.recipe.name,
