@@ -58,6 +58,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("verify", "--help"),
         ("checkpoint", "list", "--help"),
         ("replay", "--help"),
+        ("evaluate", "--help"),
         ("data", "fetch", "--help"),
         ("data", "--help"),
         ("data", "remove", "--help"),
