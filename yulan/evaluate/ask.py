@@ -15,7 +15,7 @@ from yulan.evaluate import text
 from yulan.evaluate.answers import Answered, engine, put
 from yulan.evaluate.asked import Asked, Data, Say, make_ready, rows_digest
 from yulan.evaluate.evaluated import Evaluated, Machine, SuiteName, TaskResult, write_evaluated, write_samples
-from yulan.evaluate.subject import Opened, Precision
+from yulan.evaluate.subject import WORDS, Opened, Precision
 from yulan.evaluate.suite import Harness, Suite
 from yulan.evaluate.tasks import METRIC, TEMPLATE, make_task
 from yulan.isa import isa
@@ -121,9 +121,11 @@ def of_recipe(book: Book, layout: Layout, opened: Opened, limit: int | None) -> 
     for family, sources in families.items():
 
         def measure(_: LM, sources: list[str] = sources) -> Answered | str:
-            place = layout.stage("shards")
-            if not place.data.is_dir():
-                return "no shards are here: dvc pull shards"
+            place, own = layout.stage("shards"), layout.stage("tokenizer").data / WORDS
+            if not (place.data.is_dir() and own.is_file()):
+                return "no shards are here: dvc pull shards tokenizer"
+            if digest.of_file(own) != digest.of_file(opened.words / WORDS):
+                return "its tokenizer is not the one that the shards were made with"
             return text.measure(opened, place.data, sources, settings.held_out_tokens, limit)
 
         told = replace(NOT_RUN, title=f"held-out text: {family}", metric=text.METRIC, higher_is_better=False)

@@ -12,6 +12,8 @@ from yulan.evaluate.intervals import RESAMPLES, Interval, ratio
 from yulan.schema import check, plain
 
 SEED = 0
+FEWEST = 10
+"""Items below which a percentile bootstrap promises more than it knows; of one item it has no width at all."""
 SAME: Mapping[str, str] = {
     "metric": "are judged by different metrics",
     "prompt": "were asked by different prompts",
@@ -80,7 +82,7 @@ def _difference(
     first, second = a.tasks[name], b.tasks[name]
     reason = _unlike(first, second)
     pairs = _pairs(rows_a, rows_b) if reason is None else []
-    if not pairs:
+    if len(pairs) < FEWEST:
         return Difference(
             metric=first.metric,
             higher_is_better=first.higher_is_better,
@@ -91,7 +93,7 @@ def _difference(
             low=None,
             high=None,
             verdict="not compared",
-            reason=reason or "share no item",
+            reason=reason or f"share {len(pairs)} items, fewer than {FEWEST}",
         )
     sizes = [float(one.get("bytes", 1)) for one, _ in pairs]
     amounts_a, amounts_b = ([_amount(each) for each in side] for side in zip(*pairs, strict=True))

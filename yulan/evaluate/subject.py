@@ -20,7 +20,7 @@ from yulan.train.checkpoint.read import read_checkpoint
 from yulan.train.checkpoint.state import State
 from yulan.train.onward import find_checkpoint
 
-CHECKPOINT, TOKENIZER, CONFIG = "checkpoint", "tokenizer", "config.json"
+CHECKPOINT, TOKENIZER, CONFIG, WORDS = "checkpoint", "tokenizer", "config.json", "tokenizer.json"
 Precision = Literal["fp32", "bf16"]
 DTYPES: Mapping[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -118,12 +118,12 @@ def _beside(checkpoint: Path) -> Path:
     """Where the tokenizer of a checkpoint lies: beside it in a pulled states folder, or in the clone whose artifact it is."""
     for home in checkpoint.resolve().parents:
         for place in (home / TOKENIZER, home / TOKENIZER / DATA):
-            if (place / "tokenizer.json").is_file():
+            if (place / WORDS).is_file():
                 return place
     return checkpoint
 
 
 def _tokenizer(folder: Path) -> Any:
-    if not (folder / "tokenizer.json").is_file():
-        raise StateError("holds no tokenizer.json", where=folder, cure="Name the folder of its tokenizer: --tokenizer")
+    if not (folder / WORDS).is_file():
+        raise StateError(f"holds no {WORDS}", where=folder, cure="Name the folder of its tokenizer: --tokenizer")
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)

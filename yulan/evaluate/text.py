@@ -25,7 +25,7 @@ def measure(opened: Opened, shards: Path, sources: Sequence[str], tokens: int, l
     """Over the held-out documents of some sources, at most `tokens` ids of each; or why not."""
     read, sizes = read_shards(shards), byte_lengths(opened.tokenizer.backend_tokenizer)
     rows, data = [], []
-    for source in sources:
+    for source in sorted(read.sources.keys() & set(sources)):
         documents = read_held_out(shards, read, source, tokens=tokens, context=opened.subject.context)
         for number, ids in enumerate(documents[:limit]):
             if len(ids) > 1:

@@ -3,14 +3,19 @@
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from tests.unit.evaluate.conftest import MODEL, SETTINGS
 from yulan import files
+from yulan.cli import main
 from yulan.data import tokenizer
+from yulan.evaluate.asked import Data
+from yulan.evaluate.evaluated import Evaluated, read_evaluated
 from yulan.layout import Layout
 from yulan.manifest import Determinism
 from yulan.model.shape import parameters
@@ -137,3 +142,48 @@ def write_data(folder: Path) -> Path:
     write_data_set(folder / "openai" / "openai_humaneval", "openai_humaneval", {"test": HUMANEVAL})
     write_data_set(folder / "google-research-datasets" / "mbpp", "full", {"train": MBPP, "test": MBPP})
     return folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    book: Book
+    layout: Layout
+    words: Path
+    checkpoint: Path
+    mini: Path
+    llama: Path
+    data: Path
+    cache: Path
+
+    @property
+    def sets(self) -> Data:
+        return Data(folder=self.data, hub=False, cache=self.cache)
+
+
+def make_ground(root: Path) -> Ground:
+    book, layout = small_book(), Layout(root=root / "clone", recipe="nano")
+    words = write_tokenizer(layout.stage("tokenizer").data)
+    checkpoint = write_trained(layout, book, "phase-01", 1)
+    return Ground(
+        book=book,
+        layout=layout,
+        words=words,
+        checkpoint=checkpoint,
+        mini=write_released(checkpoint, book, "phase-01", words, root / "mini", final=False),
+        llama=write_released(checkpoint, book, "phase-01", words, root / "llama", final=True),
+        data=write_data(root / "data"),
+        cache=root / "cache",
+    )
+
+
+def typed(*words: object) -> None:
+    command = main.get_command(None, "evaluate")
+    assert command is not None
+    command.main([str(word) for word in words], standalone_mode=False)
+
+
+def asked(ground: Ground, into: Path, *words: object, subject: Path | None = None) -> Evaluated:
+    with pytest.raises(SystemExit) as end:
+        typed(subject or ground.checkpoint, "--suite", "report", "--data", ground.data, "--into", into, *words)
+    assert end.value.code == 0
+    return read_evaluated(into)

@@ -137,9 +137,15 @@ def test_what_was_asked_otherwise_is_not_compared(tmp_path: Path):
 
 
 def test_of_two_limits_the_items_that_both_were_asked_count(tmp_path: Path):
-    a, b = write(tmp_path / "a", {"t": scored([1, 0, 1, 1])}), write(tmp_path / "b", {"t": scored([1, 1])})
+    a, b = write(tmp_path / "a", {"t": scored([1, 0] * 10)}), write(tmp_path / "b", {"t": scored([1] * 12)})
     found = compare(a, b).tasks["t"]
-    assert (found.items, found.a, found.b) == (2, 0.5, 1.0)
+    assert (found.items, found.a, found.b) == (12, 0.5, 1.0)
+
+
+def test_a_handful_of_items_decides_nothing(tmp_path: Path):
+    a, b = write(tmp_path / "a", {"t": scored([0] * 9)}), write(tmp_path / "b", {"t": scored([1] * 9)})
+    found = compare(a, b).tasks["t"]
+    assert (found.verdict, found.reason) == ("not compared", "share 9 items, fewer than 10")
 
 
 def test_rows_that_a_result_was_not_made_of_are_refused(tmp_path: Path):
@@ -153,11 +159,11 @@ def test_rows_that_a_result_was_not_made_of_are_refused(tmp_path: Path):
 
 
 def test_the_command_prints_a_table_or_json(tmp_path: Path):
-    a, b = write(tmp_path / "a", {"t": scored([1, 0])}), write(tmp_path / "b", {"t": scored([1, 1])})
+    a, b = write(tmp_path / "a", {"t": scored([1, 0] * 5)}), write(tmp_path / "b", {"t": scored([1] * 10)})
     told = CliRunner().invoke(main, ["evaluate", "--compare", str(a), str(b)])
-    assert told.output == "t  0.5000 -> 1.0000  +0.5000 [+0.0000, +1.0000]  no difference shown\n"
+    assert told.output == "t  0.5000 -> 1.0000  +0.5000 [+0.2000, +0.8000]  b is better\n"
     told = CliRunner().invoke(main, ["evaluate", "--compare", str(a), str(b), "--json"])
-    assert json.loads(told.output)["tasks"]["t"]["verdict"] == "no difference shown"
+    assert json.loads(told.output)["tasks"]["t"]["verdict"] == "b is better"
 
 
 def criteria(path: Path, *rows: tuple[str, str, float], suite: str = "some") -> Path:
