@@ -75,6 +75,8 @@ def evaluate(
     wish = Wish(suite=suite, **rest)  # type: ignore[arg-type]
     if wish.statement and wish.criteria is None:
         raise click.UsageError("--statement needs --criteria: it says whether they were met.")
+    if wish.limit and wish.criteria:
+        raise click.UsageError("--criteria are judged on all items: leave out --limit.")
     met = _ask(folders, into or Path(f"evaluated-{suite}"), wish, as_json)
     sys.exit(0 if met else UNMET)
 

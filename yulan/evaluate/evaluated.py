@@ -98,7 +98,7 @@ class Evaluated:
 
     @property
     def run(self) -> dict[str, TaskResult]:
-        """The tasks that have a value, for those who pass results on."""
+        """The tasks that have a value, for those who pass results on: of the first items only, where `limit` is set."""
         return {name: task for name, task in self.tasks.items() if task.state == "run"}
 
 

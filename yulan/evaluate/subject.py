@@ -9,7 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from yulan import digest, manifest
-from yulan.errors import DataError, StateError
+from yulan.errors import DataError, ResourceError, StateError
 from yulan.evaluate.evaluated import Subject
 from yulan.layout import DATA, MANIFEST
 from yulan.model.fold import yulanmini_config
@@ -38,8 +38,9 @@ class Opened:
 def open_subject(folder: Path, tokenizer: Path | None, device: str, precision: Precision) -> Opened:
     """A model folder, whose bytes the caller verifies, or a folder that holds checkpoints: the last one, verified here.
 
-    Raises: StateError: neither, or no tokenizer; DataError, IntegrityError: files that are not what they should be.
+    Raises: StateError: neither, or no tokenizer; ResourceError: no such device; DataError, IntegrityError: files that are not what they should be.
     """
+    _require_device(device)
     register()
     if (folder / CONFIG).is_file():
         opened = _released(folder, tokenizer or folder)
@@ -48,6 +49,17 @@ def open_subject(folder: Path, tokenizer: Path | None, device: str, precision: P
         opened = _checkpoint(checkpoint, tokenizer or _beside(checkpoint))
     opened.model.to(device=device, dtype=DTYPES[precision]).eval().requires_grad_(False)
     return opened
+
+
+def _require_device(device: str) -> None:
+    kind, _, number = device.partition(":")
+    there = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind not in {"cpu", "cuda"} or not (number or "0").isdigit() or int(number or 0) >= there:
+        raise ResourceError(
+            f"torch {torch.__version__} finds no device {device!r}",
+            where="--device",
+            cure="Use cpu, or install the CUDA build of torch (docs/guides/gpu.md)",
+        )
 
 
 def _checkpoint(folder: Path, words: Path) -> Opened:

@@ -9,7 +9,7 @@ from click import UsageError
 
 from tests.unit.evaluate.suite_kit import CONTEXT, Ground, asked, typed
 from yulan import files
-from yulan.errors import DataError, IntegrityError, RecipeError, StateError
+from yulan.errors import DataError, IntegrityError, RecipeError, ResourceError, StateError
 from yulan.evaluate.answers import engine, put
 from yulan.evaluate.asked import Asked, Data, make_ready
 from yulan.evaluate.evaluated import Evaluated
@@ -55,6 +55,12 @@ def test_words_that_make_no_sense_are_told(ground: Ground, made: tuple[Path, Eva
         typed("--compare", folder)
     with pytest.raises(UsageError, match="--statement needs --criteria: it says whether they were met"):
         typed(ground.checkpoint, "--suite", "report", "--statement")
+    some = files.write_json(tmp_path / "c.json", {})
+    with pytest.raises(UsageError, match="--criteria are judged on all items: leave out --limit"):
+        typed(ground.checkpoint, "--suite", "report", "--criteria", some, "--limit", 5)
+    for device in ("cuda:99", "tpu", "cpu:x"):
+        with pytest.raises(ResourceError, match=rf"--device: torch \S+ finds no device '{device}'\. Use cpu, or install"):
+            open_subject(ground.checkpoint, None, device, "fp32")
     with pytest.raises(StateError, match=r"is already there\. Name another folder: --into"):
         typed(ground.checkpoint, "--suite", "report", "--into", folder)
     with pytest.raises(RecipeError, match=r"no suite named 'reports'\. Did you mean 'report'\?"):

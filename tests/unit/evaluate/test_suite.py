@@ -1,13 +1,18 @@
 """The shipped suite: every task of the report, asked as the pinned lm-eval asks it."""
 
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 
+from yulan.cli import main
 from yulan.errors import StateError
+from yulan.evaluate.criteria import read_criteria
 from yulan.evaluate.prompts import leaves, prompt_digest, require_prompt
 from yulan.evaluate.suite import load_suite, suite_names
 
+ROOT = Path(__file__).resolve().parents[3]
 TITLES = {
     "LAMBADA", "MMLU", "CMMLU", "C-Eval", "HellaSwag", "WinoGrande", "StoryCloze", "ARC-e", "ARC-c", "RACE-m", "RACE-h",
     "GSM8K", "MATH-500", "HumanEval", "MBPP", "RULER",
@@ -60,3 +65,26 @@ def test_a_group_is_all_of_its_tasks_in_its_order():
     assert len(leaves("cmmlu", "cmmlu")) == 67
     assert len(leaves("ceval", "ceval-valid")) == 52
     assert len(leaves("ruler", "ruler")) == 13
+
+
+def test_the_guide_shows_criteria_that_fit_the_suite_and_options_that_exist(tmp_path: Path):
+    guide = (ROOT / "docs" / "guides" / "evaluate.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```yaml\n(.*?)```", guide, re.S)
+    path = tmp_path / "criteria.yaml"
+    path.write_text(shown, encoding="utf-8")
+    found = read_criteria(path, "report", {name: task.metric for name, task in load_suite("report").tasks.items()})
+    assert found.criteria[0].task == "gsm8k"
+    command = main.get_command(None, "evaluate")
+    assert command is not None
+    known = {option for each in command.params for option in each.opts}
+    lines = list(re.findall(r"yulan evaluate [^`\n#]*", guide))
+    assert lines
+    assert {word for line in lines for word in line.split() if word.startswith("--")} <= known
+    assert set(re.findall(r"`(--[a-z]+)", guide)) <= known
+
+
+def test_the_guides_links_are_there():
+    for page in ("guides/evaluate.md", "formats/evaluated.md"):
+        path = ROOT / "docs" / page
+        links = re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8"))
+        assert not [link for link in links if not link.startswith("http") and not (path.parent / link).exists()]
