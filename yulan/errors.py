@@ -10,7 +10,7 @@
     └─ TrainError      9  training stopped before its end
 
 The number is the command's exit code; 2 is click's own (wrong words on the command line), 130 an interrupt, and 10 no
-error but the verdict DIFFERENT of `yulan replay`.
+error but a verdict: DIFFERENT of `yulan replay`, criteria not met of `yulan evaluate`.
 A message says what, where and the cure in one line; longer evidence follows as indented lines.
 """
 

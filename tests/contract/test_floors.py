@@ -22,6 +22,8 @@ OWNERS = {
     "mlflow": "yulan/train/track.py",
     "huggingface_hub": "yulan/release/hub",
     "daft": "yulan/data/frames.py",
+    "evaluate": "yulan/evaluate/code.py",
+    "lm_eval": "yulan/evaluate/",
     "ray": "yulan/data/cluster.py",
     "mlcroissant": "yulan/release/gate/described.py",
     "cyclonedx": "yulan/release/gate/reported.py",

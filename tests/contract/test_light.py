@@ -62,6 +62,7 @@ def typed(*words: str) -> tuple[int, set[str]]:
         ("replay", "--help"),
         ("restore", "--help"),
         ("reproduce", "--help"),
+        ("evaluate", "--help"),
         ("data", "fetch", "--help"),
         ("data", "--help"),
         ("data", "remove", "--help"),

@@ -18,6 +18,7 @@ VERBS = {
     "continue": ("continue_", "Train on from a checkpoint folder."),
     "data": ("data", "Ask what a model was trained on, and when; fetch what others published; remove a document."),
     "erratum": ("erratum", "Add a dated correction to a published card."),
+    "evaluate": ("evaluate", "Ask a model the tasks of a suite, or compare two that were asked."),
     "gc": ("gc", "Sweep the working folders of finished training runs."),
     "hub": ("hub", "Serve the local rehearsal hub."),
     "key": ("key", "Make a key that releases are signed with."),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ from yulan.recipe.outcome import Task
 METRIC = "acc"
 """Whether the right choice is the likeliest."""
 ASKED, SHOTS = "asked", "shots"
+TEMPLATE: dict[str, Any] = {
+    "fewshot_config": {"sampler": "first_n"},
+    "output_type": "multiple_choice",
+    "doc_to_text": "question",
+    "doc_to_choice": "choices",
+    "doc_to_target": "answer",
+    "metric_list": [{"metric": METRIC, "aggregation": "mean", "higher_is_better": True}],
+}
+"""How an item is put and judged."""
 
 Request = tuple[tuple[str, str], list[int], list[int]]
 """(context, continuation) as text, then the ids of each."""
@@ -85,7 +95,7 @@ def ask(
         return {}, []
     # It warns of what is meant here: data from a callable.
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    made = {name: _task(name, task, items[task.benchmark]) for name, task in tasks.items()}
+    made = {name: make_task(name, task, items[task.benchmark]) for name, task in tasks.items()}
     told: Any = evaluate(Model(runner, codec), {"tasks": made, "groups": {}, "group_map": {}}, log_samples=True)
     answers, rows = {}, []
     for name, task in tasks.items():
@@ -110,7 +120,11 @@ def ask(
     return answers, rows
 
 
-def _task(name: str, task: Task, items: Sequence[Item]) -> ConfigurableTask:
+def make_task(name: str, task: Task, items: Sequence[Item]) -> ConfigurableTask:
+    """lm-eval's task of a recipe's.
+
+    Raises: DataError: too few items.
+    """
     asked, shots = items[: task.limit], items[task.limit : task.limit + task.shots]
     if len(asked) < 2 or len(shots) < task.shots:
         raise DataError(
@@ -125,13 +139,8 @@ def _task(name: str, task: Task, items: Sequence[Item]) -> ConfigurableTask:
             "custom_dataset": lambda **_: splits,
             "test_split": ASKED,
             "fewshot_split": SHOTS,
-            "fewshot_config": {"sampler": "first_n"},
             "num_fewshot": task.shots,
-            "output_type": "multiple_choice",
-            "doc_to_text": "question",
-            "doc_to_choice": "choices",
-            "doc_to_target": "answer",
-            "metric_list": [{"metric": METRIC, "aggregation": "mean", "higher_is_better": True}],
+            **deepcopy(TEMPLATE),
         }
     )
 

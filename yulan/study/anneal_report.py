@@ -7,13 +7,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from yulan.evaluate.intervals import Interval, ratio
 from yulan.report.ink import colours
 from yulan.study.anneal import EFFECT, LONG, RUNS, STABLE, TARGETED
 from yulan.study.plot import Axis, Plot
 from yulan.study.pool import rows_of
 from yulan.study.protocol import Protocol, read_protocol
 from yulan.study.result import Finding, Results, finding, write_results
-from yulan.study.statistics import Interval, ratio
 
 Row = dict[str, Any]
 MIX, CONTEXT = "targeted less stable mix", "long context less none"

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from yulan import files
 from yulan.errors import DataError
+from yulan.evaluate.intervals import Interval
 from yulan.report.ink import FONT
 from yulan.schema import check, plain
 from yulan.study.protocol import Protocol
-from yulan.study.statistics import Interval
 
 RESULTS, PAGE, TABLES = "results.json", "report.html", "report.md"
 HEAD = ("what", "of", "value", "95 % interval", "runs or documents", "unit")

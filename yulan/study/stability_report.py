@@ -6,13 +6,13 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from yulan.evaluate.intervals import Interval, mean, wilson
 from yulan.report.ink import colours
 from yulan.study.plot import Axis, Plot
 from yulan.study.pool import rows_of
 from yulan.study.protocol import Protocol, read_protocol
 from yulan.study.result import Finding, Results, finding, write_results
 from yulan.study.stability import BASE, EFFECT, RUNS, TREATED
-from yulan.study.statistics import Interval, mean, wilson
 
 Row = dict[str, Any]
 

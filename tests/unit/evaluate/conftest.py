@@ -1,8 +1,10 @@
 """A tokenizer of bytes, and decoders small enough to run in milliseconds."""
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +18,10 @@ from yulan.model.decoder import Decoder
 from yulan.model.init import initialise
 from yulan.recipe import corpus
 from yulan.recipe.model import Model
+
+if TYPE_CHECKING:
+    from tests.unit.evaluate.suite_kit import Ground
+    from yulan.evaluate.evaluated import Evaluated
 
 MODEL = Model(
     vocab_size=261,
@@ -86,3 +92,33 @@ def items() -> list[Item]:
         Item(id=f"q{n}", question=f"Question: what is {n} and {n}?\nAnswer:", choices=("two", "three", f"{2 * n}"), answer=n % 3)
         for n in range(12)
     ]
+
+
+@pytest.fixture(scope="session")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> "Ground":
+    """A clone's checkpoint, its released forms and data sets; read, not changed."""
+    from tests.unit.evaluate.suite_kit import make_ground
+
+    return make_ground(tmp_path_factory.mktemp("ground"))
+
+
+@pytest.fixture(scope="session")
+def made(ground: "Ground", tmp_path_factory: pytest.TempPathFactory) -> "tuple[Path, Evaluated]":
+    """The report's suite as the checkpoint answers it, and the folder."""
+    from tests.unit.evaluate.suite_kit import asked
+
+    folder = tmp_path_factory.mktemp("made") / "out"
+    before = dict(os.environ)
+    found = asked(ground, folder)
+    os.environ.clear()
+    os.environ.update(before)
+    return folder, found
+
+
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """The command tells libraries through the environment."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

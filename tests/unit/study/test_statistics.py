@@ -2,8 +2,8 @@
 
 import pytest
 
+from yulan.evaluate.intervals import mean, ratio, wilson
 from yulan.study.divergence import Limits, ended, rose, spikes
-from yulan.study.statistics import mean, ratio, wilson
 
 LIMITS = Limits(window=4, rise=1.0, ceiling=5.0, spike=1.0)
 
