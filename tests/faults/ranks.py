@@ -11,7 +11,7 @@ from typing import Any
 from tests.faults import warm
 from tests.faults.inject import at_step, wrap
 from tests.faults.rows import Trial, require, row
-from yulan.train import engine, run
+from yulan.train import backend, run
 from yulan.train.checkpoint import saver, stream
 from yulan.train.launch.job import CHECKPOINTS
 
@@ -57,7 +57,7 @@ def lose(trial: Trial, number: int, victim: int, put: Callable[[Act], None]) -> 
 
     def in_rank(rank: int) -> None:
         # What is patched is what each module has imported by name.
-        engine.TIMEOUT = saver.TIMEOUT = datetime.timedelta(seconds=TIMEOUT)
+        backend.TIMEOUT = saver.TIMEOUT = datetime.timedelta(seconds=TIMEOUT)
         if rank == victim:
             put(lambda: os.kill(os.getpid(), number))
 
