@@ -93,7 +93,7 @@ def rank_killed(trial: Trial) -> None:
     how=f"SIGSTOP at the same places; collectives wait {TIMEOUT:.0f} s here instead of 20 minutes",
     outcome="the run ends after that time with exit code 9, no marker of the save in flight, the rerun ends byte-equal",
     trials=6,
-    sample=0,
+    sample=1,
 )
 def rank_stopped(trial: Trial) -> None:
     where, put = PLACES[(trial.number + 2) % 3]
