@@ -4,7 +4,7 @@ from pathlib import Path
 
 from yulan.errors import YulanError
 from yulan.recipe.outcome import Waiver
-from yulan.release.gate import agreement, chain, claims, contents, described, distances, licences, listing, weights
+from yulan.release.gate import agreement, chain, claims, contents, described, distances, licences, listing, texts, weights
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.rule import Noted, Rule, Waived
 from yulan.release.verdict import Ruling, Verdict
@@ -28,7 +28,7 @@ RULES = (
     Rule(id="checkpoints-complete", check=claims.checkpoints_complete),
     Rule(id="numbers-proven", check=claims.numbers_proven),
     Rule(id="licences-stated", check=claims.licences_stated),
-    Rule(id="unknown-text-withheld", check=claims.unknown_text_withheld),
+    Rule(id="unknown-text-withheld", check=texts.unknown_text_withheld),
     Rule(id="licences-counted", check=licences.licences_counted),
     Rule(id="duties-met", check=licences.duties_met),
     Rule(id="sentences-agree", check=agreement.sentences_agree),
