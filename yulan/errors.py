@@ -86,11 +86,21 @@ def render(error: YulanError) -> str:
     return "\n".join(rows)
 
 
+def refusal(error: OSError | UnicodeDecodeError) -> ResourceError:
+    """What the disk said, or a text that is none, where nobody expected it: a user's file all the same."""
+    what = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    where = error.filename if isinstance(error, OSError) else None
+    return ResourceError(f"cannot be read or written ({what})", where=where, cure="Check the files that the command names")
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """An error ends the process: its lines on stderr, its exit code, no traceback."""
     try:
-        yield
+        try:
+            yield
+        except (OSError, UnicodeDecodeError) as error:
+            raise refusal(error) from None
     except YulanError as error:
         print(render(error), file=sys.stderr)
         sys.exit(error.exit_code)

@@ -2,13 +2,12 @@
 
 import difflib
 import importlib
-import sys
 from typing import Any
 
 import click
 
 from yulan import __version__
-from yulan.errors import YulanError, render
+from yulan.errors import told
 
 VERBS = {
     "adopt": ("adopt", "Write down what others published as ours is: manifests, checkpoints.csv, findings."),
@@ -66,11 +65,8 @@ class Verbs(click.Group):
             formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with told():
             return super().main(*args, **kwargs)
-        except YulanError as error:
-            click.echo(render(error), err=True)
-            sys.exit(error.exit_code)
 
 
 @click.command(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

@@ -40,6 +40,14 @@ def test_the_stages_leave_a_bundle_with_a_passing_verdict(judged: Layout):
     assert json.loads((lineage / "train" / "phase-01.json").read_text())["stage"] == "train"
 
 
+def test_the_stage_prints_duties_waivers_and_counts(judged: Layout, capsys: pytest.CaptureFixture[str]):
+    gate.work(stage(judged, "gate"))
+    said = capsys.readouterr().out
+    assert "duties-met: code/networkx: BSD-3-Clause, name NetworkX developers\n" in said
+    assert "licences-stated: en/wiki: " in said
+    assert "licences-counted: unknown: 50.0% of 16,384 tokens; no text published\n" in said
+
+
 def test_a_rule_that_fails_stops_the_stage_and_is_named(judged: Layout, tmp_path: Path):
     other = Layout(root=tmp_path / "clone", recipe="tiny")
     shutil.copytree(judged.root, other.root)

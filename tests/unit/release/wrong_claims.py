@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
@@ -53,6 +55,16 @@ def scale(bundle: Path, factor: float, *ends: str) -> None:
         save_file(tensors, path)
 
 
+def poison(bundle: Path, revision: str) -> None:
+    """NaN in the master, and the release's cast of it."""
+    for path in ("states", "checkpoint/weights-00001-of-00001.safetensors"), ("model", "model.safetensors"):
+        file = bundle / path[0] / revision / path[1]
+        tensors = load_file(file)
+        tensors["model.norm.weight"][0] = float("nan")
+        file.unlink()
+        save_file(tensors, file)
+
+
 def recipe(bundle: Path, **values: object) -> None:
     """Change the release section of the recipe in the bundle."""
     raw = yaml.safe_load((bundle / RECIPE).read_text())
@@ -67,6 +79,9 @@ def pin(path: Path, name: str, digest: str | None) -> None:
     replace(path, json.dumps(raw))
 
 
+WIKI = "a is a word of 0 letters."
+"""A document of a source whose text is withheld."""
+FORBIDS = "licence: CC-BY-ND-4.0\n    attribution: NetworkX"
 LINEAGE = "states/main/lineage"
 CLAIMS: list[tuple[str, Callable[[Path], object], str]] = [
     (
@@ -94,6 +109,7 @@ CLAIMS: list[tuple[str, Callable[[Path], object], str]] = [
     ),
     ("distances-plausible", lambda b: scale(b, 40.0, SHORT), f"{END} to {SHORT} is "),
     ("distances-plausible", lambda b: alike(b), "is 0 by learning rate"),
+    ("weights-are-the-masters", lambda b: poison(b, "phase-01-step-000016"), "model.norm.weight is not finite"),
     ("licences-counted", lambda b: row(b, "en/wiki"), "no row for en/wiki: "),
     ("licences-counted", lambda b: say(b, SOURCES, "en/wiki,", "en/wikis,"), "a row for en/wikis, of which no mix takes a token"),
     (
@@ -118,6 +134,26 @@ CLAIMS: list[tuple[str, Callable[[Path], object], str]] = [
         "duties-met",
         lambda b: row(b, "code/networkx", licence="CC-BY-SA-4.0"),
         "; what is made from it is passed on under the same licence only.",
+    ),
+    (
+        "unknown-text-withheld",
+        lambda b: pq.write_table(pa.table({"content": [WIKI]}), b / "data/main/x.parquet"),
+        "data/main/x.parquet holds text of en/wiki under another name",
+    ),
+    (
+        "unknown-text-withheld",
+        lambda b: pq.write_table(pa.table({"text": [WIKI], "source": ["code/networkx"]}), b / "data/main/x.parquet"),
+        "data/main/x.parquet holds text of en/wiki under another name",
+    ),
+    (
+        "unknown-text-withheld",
+        lambda b: replace(b / "model/main/x.jsonl", json.dumps({"prompt": WIKI}) + "\n"),
+        "model/main/x.jsonl holds text of en/wiki under another name",
+    ),
+    (
+        "unknown-text-withheld",
+        lambda b: say(b, "data/main/recipes/tiny/sources.yaml", "licence: BSD-3-Clause\n    attribution: NetworkX", FORBIDS),
+        "the licence of code/networkx is CC-BY-ND-4.0, which does not let its text be passed on",
     ),
     ("sentences-agree", lambda b: say(b, "model/main/LICENSE", "MIT License", "Apache License"), "LICENSE is of 'Apache'"),
     ("sentences-agree", lambda b: say(b, "data/main/LICENSE", " AND BSD-3-Clause", ""), "data/main: LICENSE is of 'Apache-2.0'"),

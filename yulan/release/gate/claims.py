@@ -1,13 +1,11 @@
 """Rules about what a release says: lists of checkpoints, cards, licences, text."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from yulan.errors import YulanError
-from yulan.recipe.outcome import PASSED_ON
 from yulan.release.card.evidence import FORMATS, PAGES, load, lookup, read_evidence, unproven
 from yulan.release.gate.bundle import Bundle, Folder
 from yulan.release.gate.rule import Waived
@@ -100,30 +98,6 @@ def stated_licences(bundle: Bundle, folder: Folder) -> tuple[str, ...]:
     own = own_licences(bundle)[folder.part]
     texts = {row["licence"] for row in bundle.sources if row["text"] == "published"} if folder.part == "data" else set()
     return (own, *sorted(texts - {own}))
-
-
-def unknown_text_withheld(bundle: Bundle) -> Iterator[str]:
-    """Text is published of those sources only that are our own making or that the recipe names, as their licence allows."""
-    import pyarrow.parquet as pq
-
-    allowed = {row["source"] for row in bundle.sources if row["text"] == "published" and row["licence"] != UNKNOWN}
-    book = bundle.book.sources.sources
-    named = set(bundle.book.recipe.release.text)
-    for name in sorted(allowed):
-        if name not in book or not (book[name].synthetic or (name in named and book[name].licence in PASSED_ON)):
-            yield f"{name} is not ours to publish"
-            allowed.discard(name)
-    made = {name for name, source in book.items() if source.synthetic and source.licence != UNKNOWN}
-    for path in bundle.files():
-        found: set[str] = set()
-        if path.suffix == ".parquet":
-            columns = pq.read_schema(path).names
-            if "text" in columns:
-                found = set(pq.read_table(path, columns=["source"])["source"].to_pylist()) if "source" in columns else {"?"}
-        elif path.suffix == ".jsonl":
-            with path.open(encoding="utf-8") as file:
-                found = {str(row.get("source", "?")) for line in file if "text" in (row := json.loads(line))}
-        yield from (f"{bundle.name(path)} holds text of {name}" for name in sorted(found - allowed - made))
 
 
 def removed_left_out(bundle: Bundle) -> Iterator[str]:

@@ -14,6 +14,7 @@ from yulan.release.gate import (
     licences,
     listing,
     reported,
+    texts,
     weights,
 )
 from yulan.release.gate.bundle import Bundle
@@ -39,7 +40,7 @@ RULES = (
     Rule(id="checkpoints-complete", check=claims.checkpoints_complete),
     Rule(id="numbers-proven", check=claims.numbers_proven),
     Rule(id="licences-stated", check=claims.licences_stated),
-    Rule(id="unknown-text-withheld", check=claims.unknown_text_withheld),
+    Rule(id="unknown-text-withheld", check=texts.unknown_text_withheld),
     Rule(id="licences-counted", check=licences.licences_counted),
     Rule(id="duties-met", check=licences.duties_met),
     Rule(id="sentences-agree", check=agreement.sentences_agree),

@@ -67,6 +67,8 @@ def _compare(bundle: Bundle, model: Folder, states: Folder) -> Iterator[str]:
             or not torch.equal(_bits(own), _bits(tensor))
         ):
             yield f"{model}: {name} is not the master's"
+        elif not bool(torch.isfinite(own).all()):
+            yield f"{model}: {name} is not finite"
     yield from (f"{model} has another tensor, {name}" for name in sorted(there.keys() - wanted))
 
 
