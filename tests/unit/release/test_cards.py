@@ -18,6 +18,7 @@ from yulan import files
 from yulan.layout import recipe_names
 from yulan.recipe import load_recipe
 from yulan.recipe.outcome import PASSED_ON
+from yulan.release.bundle.build import build
 from yulan.release.bundle.data import summary_of as summed
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.bundle.papers import place_content, place_policy, size_class, text_of, where
@@ -27,7 +28,8 @@ from yulan.release.card.evidence import PAGES, read_evidence, unproven
 from yulan.release.card.results import model_index, registered, write_results
 from yulan.release.gate.bundle import Bundle
 from yulan.release.gate.claims import numbers_proven
-from yulan.release.gate.reported import complaints
+from yulan.release.gate.listing import files_listed
+from yulan.release.gate.reported import aibom_valid, complaints, results_measured
 
 ROOT = Path(__file__).parents[3]
 FINAL = "phase-03-step-000032"
@@ -263,3 +265,23 @@ def test_without_a_published_parent_no_base_is_named(tmp_path: Path):
     card = (continued(tmp_path, None) / "README.md").read_text(encoding="utf-8")
     assert "base_model" not in card
     assert "of which no published model is known" in card
+
+
+def test_a_registered_result_passes_the_gate_in_a_bundle_and_an_edited_one_does_not(tmp_path: Path):
+    inputs = make_inputs(tmp_path / "clone")
+    files.write_json(
+        inputs.evaluated["phase-03"] / "evaluation.json", evaluation("phase-03", 32) | {"tasks": asked(1319)["tasks"]}
+    )
+    build(inputs, tmp_path / "bundle")
+    bundle = Bundle(path=tmp_path / "bundle")
+    assert [*results_measured(bundle), *numbers_proven(bundle), *files_listed(bundle), *aibom_valid(bundle)] == []
+    path = tmp_path / "bundle" / "model" / FINAL / ".eval_results" / "gsm8k.yaml"
+    told = path.read_text()
+    path.write_text(told.replace("41.23", "61.23"))
+    assert list(results_measured(bundle)) == [
+        f"model/{each}: .eval_results/gsm8k.yaml is not what was measured" for each in ("main", FINAL)
+    ]
+    path.write_text(told + "  verifyToken: x\n")
+    assert len(list(results_measured(bundle))) == 2
+    path.unlink()
+    assert f"model/{FINAL}: no .eval_results/gsm8k.yaml" in list(results_measured(bundle))
