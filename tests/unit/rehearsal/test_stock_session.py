@@ -239,6 +239,8 @@ def datasets_loads_and_streams(s: Session) -> None:
     assert told["datasets.load_dataset"] == TEXTS
     assert told["datasets.load_dataset(streaming)"] == ["row 10", "row 11", "row 12"]
     assert told["datasets.load_dataset(hf://)"] == ["数据"]
+    assert told["Dataset.push_to_hub"] == [1, 2, 3]
+    assert s.api.dataset_info("lab/pushed").card_data.dataset_info["splits"][0]["num_examples"] == 3
 
 
 def transformers_loads_what_it_pushed(s: Session) -> None:
