@@ -82,6 +82,7 @@ def address(route: str, draw: Any) -> str:
     return re.sub(r"\{[a-z*]+\}", lambda _: quote(draw(WORDS), safe=draw(st.sampled_from(["", "/"]))), route)
 
 
+@pytest.mark.slow
 @LOOSE
 @given(data=st.data())
 def test_no_request_is_an_internal_error(filled, data):
