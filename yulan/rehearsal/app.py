@@ -140,7 +140,8 @@ def find(method: str, raw_path: str) -> tuple[Handler, dict[str, str]]:
 
 
 def answer(refused: Refused) -> Response:
-    headers = {**refused.headers, "X-Error-Message": json.dumps(refused.message)[1:-1]}
+    # A header is ASCII, has no line ends, and neither begins nor ends with a space.
+    headers = {**refused.headers, "X-Error-Message": json.dumps(refused.message)[1:-1].strip()[:2000]}
     if refused.code:
         headers["X-Error-Code"] = refused.code
     return JSONResponse({"error": refused.message}, refused.status, headers=headers)

@@ -13,12 +13,14 @@ print("> ModelCard.load", json.dumps(ModelCard.load(name).data.to_dict()))
 
 LOAD = """
 import json
-from datasets import get_dataset_config_names, load_dataset
+from datasets import Dataset, get_dataset_config_names, load_dataset
 print("> datasets.config_names", json.dumps(get_dataset_config_names("lab/tiny-data")))
 rows = load_dataset("lab/tiny-data")
 print("> datasets.load_dataset", json.dumps({k: list(v["text"]) for k, v in rows.items()}))
 stream = load_dataset("lab/tiny-data", split="train", streaming=True, revision="v1")
 print("> datasets.load_dataset(streaming)", json.dumps([row["text"] for row in stream.skip(10).take(3)]))
+Dataset.from_dict({"n": [1, 2, 3]}).push_to_hub("lab/pushed", private=True, split="test")
+print("> Dataset.push_to_hub", json.dumps(load_dataset("lab/pushed", split="test")["n"][:]))
 one = load_dataset("parquet", data_files="hf://datasets/lab/tiny-data/data/test.parquet", split="train")
 print("> datasets.load_dataset(hf://)", json.dumps(one["text"][:1]))
 """

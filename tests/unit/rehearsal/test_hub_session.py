@@ -147,6 +147,10 @@ def test_an_empty_branch_has_no_file_and_takes_commits_of_its_own(hub, api, repo
     assert branch(emptyBranch=True) == 409
     assert branch(emptyBranch=True, overwrite=True) == 200
     assert paths(api, repo, revision="alone") == []
+    assert branch(startingPoint="main") == 409
+    assert branch(startingPoint="main", overwrite=True) == 200
+    assert paths(api, repo, revision="alone") == [".gitattributes"]
+    assert branch(startingPoint="absent", overwrite=True) == 404
 
 
 def test_a_tag_stays_where_it_was_put(hub, api, repo, tmp_path):

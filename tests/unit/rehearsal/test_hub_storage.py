@@ -124,6 +124,17 @@ def test_tokens_are_for_their_owner_only_and_never_printed(tmp_path):
     ]
 
 
+def test_an_error_of_the_hub_itself_is_logged_without_the_token(tmp_path, ask, capfd):
+    with running_hub(tmp_path / "root") as hub:
+        api_of(hub).create_repo("a/b")
+        (tmp_path / "root/repos/models/a/b/refs.json").write_bytes(b"spoilt from outside")
+        status, _, said = ask(f"{hub.url}/api/models/a/b", Authorization=f"Bearer {hub.token}")
+        assert (status, json.loads(said)) == (500, {"error": "Internal Error"})
+    log = capfd.readouterr().err
+    assert "JSONDecodeError" in log
+    assert hub.token not in log
+
+
 def test_it_answers_on_loopback_only(hub):
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     port = f"{int(hub.url.rpartition(':')[2]):04X}"

@@ -239,6 +239,8 @@ def datasets_loads_and_streams(s: Session) -> None:
     assert told["datasets.load_dataset"] == TEXTS
     assert told["datasets.load_dataset(streaming)"] == ["row 10", "row 11", "row 12"]
     assert told["datasets.load_dataset(hf://)"] == ["数据"]
+    assert told["Dataset.push_to_hub"] == [1, 2, 3]
+    assert s.api.dataset_info("lab/pushed").card_data.dataset_info["splits"][0]["num_examples"] == 3
 
 
 def transformers_loads_what_it_pushed(s: Session) -> None:
@@ -276,8 +278,8 @@ def test_a_session_of_stock_clients_ends_as_it_would_on_the_hub(tmp_path, capfd)
         assert sum(session.calls.values()) >= 60, session.calls
         assert len(session.calls) >= 60, session.calls
         tokens = [(tmp_path / "root" / name).read_text().strip() for name in TOKENS]
-    print(json.dumps(session.calls))
     log = "".join(capfd.readouterr())
     assert not [token for token in tokens if token in log]
     kept = [path for path in (tmp_path / "root").rglob("*") if path.is_file() and path.name not in TOKENS]
     assert not [path for path in kept if any(token.encode() in path.read_bytes() for token in tokens)]
+    print(sum(session.calls.values()), "calls:", json.dumps(session.calls))
