@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from yulan.errors import HubError, IntegrityError, StateError
 from yulan.layout import Layout
 from yulan.rehearsal import running_hub
 from yulan.release.hub import Hub
-from yulan.release.names import parse
+from yulan.release.names import Address, Repo, parse
 from yulan.release.pull import Offer
 from yulan.release.restore import published
 from yulan.release.restore import run as restoring
@@ -27,6 +28,7 @@ from yulan.release.restore.published import Published
 from yulan.release.restore.run import restore
 from yulan.release.restore.told import Restored
 from yulan.release.trust import load_trust, new_key
+from yulan.release.withdraw import Editor
 
 pytestmark = pytest.mark.slow
 PARENT = "train@phase-02"
@@ -94,6 +96,20 @@ def test_what_is_left_out_is_told_with_its_licence(origin: Origin, clone: Path):
     assert rows["tokenizer", None] is None
     assert not (clone / ".dvc" / "cache").exists()
     assert run(clone, "git", "symbolic-ref", "--short", "HEAD").stdout.strip() == "main"
+
+
+def test_checkpoints_that_were_not_published_are_left_out(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch):
+    real = Hub.refs
+
+    def refs(hub: Hub, repo: Repo) -> tuple[dict[str, str], dict[str, str]]:
+        branches, tags = real(hub, repo)
+        return {name: commit for name, commit in branches.items() if not name.startswith("phase-01-")}, tags
+
+    monkeypatch.setattr(Hub, "refs", refs)
+    done = bring(origin, clone, dry_run=True)
+    left = {row.target for row in done.left_out}
+    assert {"train@phase-01", "export", "bundle"} <= left
+    assert PARENT in done.outputs
 
 
 def test_one_stage_is_restored_alone_and_links_into_the_cache(origin: Origin, clone: Path):
@@ -183,12 +199,18 @@ def _small_files(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch) -
     return calls
 
 
-def test_an_address_of_another_release_is_refused(origin: Origin, tmp_path: Path):
-    hub = Hub(origin.served.url, origin.served.token)
-    repo = parse(f"hf://{NAME}").repo
-    root = next(iter(hub.api.list_repo_commits(repo.id)[::-1])).commit_id
+def test_an_address_of_another_release_is_refused(origin: Origin, clone: Path, monkeypatch: pytest.MonkeyPatch):
+    real = published.offer
+
+    def older(hub: Hub, address: Address, *, card: bool) -> Offer:
+        made = real(hub, replace(address, revision="final" if address.revision == "older" else address.revision), card=card)
+        if address.revision != "older":
+            return made
+        return replace(made, lists=made.lists | {"manifest.json": replace(made.lists["manifest.json"], name="tiny/model/older")})
+
+    monkeypatch.setattr(published, "offer", older)
     with pytest.raises(HubError, match="is not part of the release that the states' main tells of"):
-        bring(origin, origin.clone(tmp_path / "clone"), f"hf://{NAME}@{root}")
+        bring(origin, clone, f"hf://{NAME}@older")
 
 
 def test_another_key_is_refused_before_anything_is_fetched(origin: Origin, clone: Path, tmp_path: Path):
@@ -210,7 +232,10 @@ def test_a_release_without_records_or_with_strange_ones_is_refused(tmp_path: Pat
     for subjects in ({"name": "model/../main"}, {"name": "code/main"}):
         with pytest.raises(IntegrityError, match=r"provenance\.json names the revision"):
             published._keys({subjects["name"]: "0" * 64}, address)
-    for told in ({}, [], {"subject": [], "predicate": {"buildDefinition": {}}}):
+    definition = {"externalParameters": {"recipe": "tiny"}, "resolvedDependencies": [{"digest": {"gitCommit": "0" * 40}}]}
+    whole = {"subject": [{"name": "states/main", "digest": {"sha256": "1"}}], "predicate": {"buildDefinition": definition}}
+    assert published._read(whole, address) == ({"states/main": "1"}, "tiny", "0" * 40)
+    for told in ({}, [], whole | {"subject": []}, whole | {"predicate": {"buildDefinition": {}}}):
         with pytest.raises(IntegrityError, match=r"provenance\.json is no provenance of a release"):
             published._read(told, address)
 
@@ -275,3 +300,18 @@ def test_dvc_is_asked_by_its_own_command(tmp_path: Path):
     with pytest.raises(StateError, match="dvc cache failed"):
         cache_of(tmp_path)
     assert "dvc" in dvc(tmp_path, "--help").stdout
+
+
+def test_after_an_erratum_a_tag_still_leads_to_the_release_and_a_withdrawn_one_is_refused(origin: Origin, clone: Path):
+    """The last test: it edits what is published."""
+    editor = Editor(
+        hub=Hub(origin.served.url, origin.served.token), name=NAME, key=origin.root.parent / "key", say=lambda _: None
+    )
+    editor.erratum("phase-02-step-000024", "The card said 3 layers.")
+    done = bring(origin, clone, f"hf://{NAME}@before-annealing", dry_run=True)
+    assert PARENT in done.outputs
+    assert "bundle" in {row.target for row in done.left_out}, "its card is another now"
+    editor.withdraw("phase-02-step-000024", "wrong mix", None)
+    with pytest.raises(StateError, match="was withdrawn on"):
+        bring(origin, clone, dry_run=True)
+    assert bring(origin, clone, dry_run=True, force=True).outputs == done.outputs

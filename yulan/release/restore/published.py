@@ -140,7 +140,8 @@ def _read(told: Any, where: Address) -> tuple[dict[str, str], str, str]:
         definition = told["predicate"]["buildDefinition"]
         recipe = definition["externalParameters"]["recipe"]
         found = [row["digest"]["gitCommit"] for row in definition["resolvedDependencies"] if "gitCommit" in row["digest"]]
-        if not (NAME.fullmatch(recipe) and len(found) == 1 and COMMIT.fullmatch(found[0])):
+        # Without it `main`, where the provenance stands, would be held to no digest and no signature.
+        if not (NAME.fullmatch(recipe) and len(found) == 1 and COMMIT.fullmatch(found[0]) and f"states/{MAIN}" in subjects):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError):
         what = f"{STATEMENT} is no provenance of a release"
@@ -168,8 +169,9 @@ def _signer(made: Offer, where: Address, revision: str, trust: Trust) -> str:
 
 
 def _require_newest(hub: Hub, address: Address, offers: Mapping[str, Offer]) -> None:
-    commit = hub.commit_of(address.repo, address.revision)
-    if not any(made.commit == commit and made.repo == address.repo for made in offers.values()):
+    """By content: a card that was edited since has moved the branch, not the tag."""
+    asked = offer(hub, address, card=False).lists[MANIFEST].digest
+    if not any(made.lists[MANIFEST].digest == asked and made.repo == address.repo for made in offers.values()):
         raise HubError(
             "is not part of the release that the states' main tells of",
             where=address,

@@ -62,7 +62,8 @@ def restore(
     layout = Layout(root=root, recipe=found.recipe)
     outputs = read_lock(found.read(f"{RECORDS}/dvc.lock"), found.recipe)
     written = _written(found, layout, outputs)
-    require_movable(root, found.commit, written)
+    if not dry_run:
+        require_movable(root, found.commit, written)
     own = _own(found)
     held = _held(found, outputs, own)
     if unknown := sorted(set(only) - {each.output.target for each in held}):
