@@ -1,9 +1,9 @@
 """Pull and verify: `python -m tests.bench.downloads [--pairs 20] [--clock wall|processor]`.
 
-Pull: 286 MB (four shards of 64 MB, one of 16, forty files of 10 kB) from a hub in a process of its own on this machine, into
-a new folder, against huggingface_hub's `snapshot_download` of the same revision from the same hub. Ours is hashed, held against
-the lists and fsynced; the peer's is not. What either left to be written is written before the next begins.
-Verify: the same folder out of the page cache, against sha256 of bytes that lie in memory, as many, on every core at once.
+Pull: 286 MB (four shards of 64 MB, one of 16, forty files of 10 kB), and one file of 256 MB, from a hub in a process of its
+own on this machine, into a new folder, against huggingface_hub's `snapshot_download` of the same revision from the same hub.
+Ours is hashed, held against the lists and fsynced; the peer's is not. What either left to be written is written before the
+next begins. Verify: the 286 MB out of the page cache, against sha256 of bytes that lie in memory, as many, on every core at once.
 """
 
 import argparse
@@ -36,18 +36,28 @@ CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "processor": time.process
 
 
 def make(folder: Path) -> int:
-    """A release of random bytes; returns its size."""
+    """A release of random bytes in several files; returns its size."""
     for number in range(4):
         files.write_bytes(folder / f"model-{number}.safetensors", os.urandom(64 << 20))
     files.write_bytes(folder / "tokenizer.bin", os.urandom(16 << 20))
     for number in range(40):
         files.write_bytes(folder / "small" / f"{number}.bin", os.urandom(10_000))
+    return _seal(folder)
+
+
+def make_one(folder: Path) -> int:
+    """One file, which only one connection can bring."""
+    files.write_bytes(folder / "model.safetensors", os.urandom(256 << 20))
+    return _seal(folder)
+
+
+def _seal(folder: Path) -> int:
     files.write_text(folder / "README.md", "# bench\n")
     return seal(folder, name="bench/model/main", inputs={}, keys={}, summary={}).size
 
 
-def pull_line(folder: Path, place: Path, count: int, clock: Clock) -> Line:
-    with running_hub(place / "hub") as served:
+def pull_line(what: str, folder: Path, place: Path, count: int, clock: Clock) -> Line:
+    with running_hub(place / f"hub of {what}") as served:
         api = HfApi(endpoint=served.url, token=served.token)
         api.create_repo(REPO)
         api.upload_folder(repo_id=REPO, folder_path=folder)
@@ -70,7 +80,7 @@ def pull_line(folder: Path, place: Path, count: int, clock: Clock) -> Line:
             "peer": timed(lambda into: hub_download.download(served.url, REPO, into)),
         }
         times = pairs.rounds(work, count)
-    name, aim = "pull, verified and durable / snapshot_download", Aim(at="most", value=1.15)
+    name, aim = f"pull, verified and durable / snapshot_download, {what}", Aim(at="most", value=1.15)
     return pairs.ratio(name, times["ours"], times["peer"], told=pairs.milliseconds, aim=aim)
 
 
@@ -92,10 +102,15 @@ def lines(count: int = PAIRS, clock: Clock = time.perf_counter) -> list[Line]:
     place = find_root() / "runs"
     place.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place) as name:
-        folder = Path(name) / "made"
+        folder, one = Path(name) / "made", Path(name) / "one"
         size = make(folder)
         print(f"downloads: {size / 1e6:,.0f} MB ...", file=sys.stderr)
-        return [pull_line(folder, Path(name), count, clock), verify_line(folder, size, count, clock)]
+        make_one(one)
+        return [
+            pull_line("45 files", folder, Path(name), count, clock),
+            pull_line("one file", one, Path(name), count, clock),
+            verify_line(folder, size, count, clock),
+        ]
 
 
 if __name__ == "__main__":
