@@ -116,12 +116,14 @@ def listed(folder: Path, *, but: frozenset[str] = frozenset()) -> Iterator[Path]
 
 
 def survey(folder: Path, *, but: frozenset[str] = frozenset()) -> tuple[File, ...]:
-    """Path, size and sha256 of each file; hashing uses every core."""
-    paths = list(listed(folder, but=but))
+    """Path, size and sha256 of each file; hashing uses every core, and reads a file with several names once."""
+    paths = {path: path.stat() for path in listed(folder, but=but)}
+    own = {(about.st_dev, about.st_ino): path for path, about in paths.items()}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        sums = list(pool.map(digest.of_file, paths))
+        sums = dict(zip(own, pool.map(digest.of_file, own.values()), strict=True))
     return tuple(
-        File(path=p.relative_to(folder).as_posix(), size=p.stat().st_size, sha256=s) for p, s in zip(paths, sums, strict=True)
+        File(path=path.relative_to(folder).as_posix(), size=about.st_size, sha256=sums[about.st_dev, about.st_ino])
+        for path, about in paths.items()
     )
 
 

@@ -67,18 +67,18 @@ def retry_after(forward: Forward) -> Answer:
 
 
 def altered(body: bytes) -> bytes:
-    """Another byte in each config.json, and no more."""
+    """Other bytes in manifest.json, and no more."""
     rows = [json.loads(line) for line in body.splitlines() if line]
     for each in rows:
-        if each["value"].get("path") == "config.json":
+        if each["value"].get("path") == "manifest.json":
             each["value"]["content"] = "e30h"
     return b"".join(json.dumps(each).encode() + b"\n" for each in rows)
 
 
 def dropped(body: bytes) -> bytes:
-    """Without config.json."""
+    """Without manifest.json."""
     rows = [json.loads(line) for line in body.splitlines() if line]
-    return b"".join(json.dumps(each).encode() + b"\n" for each in rows if each["value"].get("path") != "config.json")
+    return b"".join(json.dumps(each).encode() + b"\n" for each in rows if each["value"].get("path") != "manifest.json")
 
 
 def hung(forward: Forward) -> Answer:
@@ -167,13 +167,13 @@ CASES = (
         what="a small file gets another byte",
         fault=steady(on("POST", COMMIT, lambda forward: forward(altered))),
         refused=HELD,
-        named="changed  config.json",
+        named="changed  manifest.json",
     ),
     Case(
         what="a small file is dropped behind a 200",
         fault=steady(on("POST", COMMIT, lambda forward: forward(dropped))),
         refused=HELD,
-        named="missing  config.json",
+        named="changed  manifest.json",
     ),
     Case(what="another writer moves main", fault=meddled, refused=HELD, named="extra    stray.txt"),
 )

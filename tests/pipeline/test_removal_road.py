@@ -40,7 +40,7 @@ def test_a_removal_is_published_first_and_built_later(built: Clone, tmp_path: Pa
 
     with hub(built, tmp_path / "hub") as (address, token):
         (tmp_path / "token").write_text(token)
-        publish = ("publish", "--to", address, "--token-file", str(tmp_path / "token"))
+        publish = ("publish", "--to", address, "--unsigned", "--token-file", str(tmp_path / "token"))
         built.yulan(*publish)
         made = json.loads(built.yulan("data", "remove", identity, "--reason", "author", "--json").stdout)
         assert "phase-01" in {each["phase"] for each in made["trained"]}

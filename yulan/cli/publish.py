@@ -71,7 +71,7 @@ def publish(
     if plan_file:
         plan = prepare(ready, layout, commit, how, hub).plan
         write_plan(plan_file, plan)
-        new = sum(step.new or 0 for target in plan.repos for step in target.revisions)
+        new = sum(target.new or 0 for target in plan.repos)
         click.echo(f"{plan_file}: {new:,} of {plan.bytes:,} bytes are new there; the account may keep {plan.quota:,}")
         return
     require_built(layout.root)

@@ -44,6 +44,8 @@ class Target:
     kind: str
     bytes: int
     """Of all its revisions; equal files count once."""
+    new: int | None
+    """Of these, bytes that none of its branches holds; null: no hub was asked."""
     revisions: tuple[Step, ...]
     tags: Mapping[str, str]
     """Tag -> branch."""
@@ -83,23 +85,25 @@ def draw(
     targets = []
     for part, made in parts.items():
         target = repo(release.name, part)
-        steps = []
-        for revision in made:
-            head = now[part].get(revision.name) if now is not None else None
-            tree = hub.tree(target, head) if hub is not None and head is not None else {}
-            new = None if hub is None else _size([revision], but=tree)
-            steps.append(
-                Step(
-                    name=revision.name,
-                    digest=revision.digest,
-                    files=len(revision.files),
-                    bytes=revision.size,
-                    new=new,
-                    head=head,
-                )
+        at = {r.name: now[part][r.name] for r in made if r.name in now[part]} if now is not None else {}
+        trees = {name: hub.tree(target, head) for name, head in at.items()} if hub is not None else {}
+        held = {f.sha256 for r in made for name, f in r.files.items() if holds(r, trees.get(r.name, {}), name)}
+        steps = tuple(
+            Step(
+                name=r.name,
+                digest=r.digest,
+                files=len(r.files),
+                bytes=r.size,
+                new=None if hub is None else sum(f.size for n, f in r.files.items() if not holds(r, trees.get(r.name, {}), n)),
+                head=at.get(r.name),
             )
+            for r in made
+        )
+        sizes = {f.sha256: f.size for r in made for f in r.files.values()}
+        new = None if hub is None else sum(size for sha256, size in sizes.items() if sha256 not in held)
         tags = dict(release.part(part).tags)
-        targets.append(Target(id=target.id, kind=target.kind, bytes=_size(made), revisions=tuple(steps), tags=tags))
+        total = sum(sizes.values())
+        targets.append(Target(id=target.id, kind=target.kind, bytes=total, new=new, revisions=steps, tags=tags))
     return Plan(
         format=1,
         hub=hub_name(hub.endpoint) if hub is not None else None,
@@ -109,11 +113,6 @@ def draw(
         quota=quota or (PRIVATE_QUOTA if private else PUBLIC_QUOTA),
         repos=tuple(targets),
     )
-
-
-def _size(made: list[Revision], but: Tree | None = None) -> int:
-    """Bytes of the files of revisions, equal ones once, that a tree does not hold."""
-    return sum({f.sha256: f.size for r in made for name, f in r.files.items() if not holds(r, but or {}, name)}.values())
 
 
 def require_room(plan: Plan) -> None:

@@ -59,13 +59,24 @@ def _files(method: str, path: str, body: bytes) -> tuple[str, int] | None:
     return None
 
 
+def _body(request: BaseHTTPRequestHandler) -> bytes:
+    if request.headers.get("Transfer-Encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    parts = []
+    while size := int(request.rfile.readline(), 16):
+        parts.append(request.rfile.read(size))
+        request.rfile.readline()
+    request.rfile.readline()
+    return b"".join(parts)
+
+
 @contextmanager
 def faulty(served: Served) -> Iterator[Faulty]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.body()
+            body = _body(self)
             state.seen.append(f"{self.command} {self.path}")
 
             def forward(change: Callable[[bytes], bytes] = bytes, part: float = 1.0) -> Answer:
@@ -99,16 +110,6 @@ def faulty(served: Served) -> Iterator[Faulty]:
                 self.wfile.write(data)
 
         do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = answer
-
-        def body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            parts = []
-            while size := int(self.rfile.readline(), 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -1,10 +1,13 @@
 """A plan says what would be sent, and publishing may be held to it."""
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from huggingface_hub import HfApi
 
 from tests.unit.release.faulty import faulty, on, once, says
@@ -169,3 +172,34 @@ def listed(served: Served) -> list[str]:
         found.add(tuple(row.split(",")[4] for row in raw.splitlines()[1:]))
     (rows,) = found
     return list(rows)
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_plan_and_applies_it(layout: Layout, hub: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(layout.root)
+    monkeypatch.setattr("yulan.release.progress.EVERY", 0.0)
+    (layout.root / "recipes").mkdir()
+    (layout.root / "dvc.yaml").write_text("stages: {}\n")
+    (layout.root / "params.yaml").write_text(
+        "recipe: tiny\nprofile: cpu-1\nphases: {phase-01: {parent: init, before: tokenizer, mix: phase-01}}\n"
+    )
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q"], check=True)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.invalid", "commit", "-qam", "dvc"], check=True)
+    judge(layout)
+
+    def say(*words: str) -> Result:
+        done = CliRunner().invoke(main, ["publish", *words], env={"HF_TOKEN": hub.token}, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+        return done
+
+    offline = json.loads(say("--dry-run").stdout)
+    assert (offline["hub"], offline["quota"]) == (None, 5 * 10**12)
+    told = say("--plan", str(tmp_path / "plan.json"), "--to", hub.url).stdout
+    assert told == f"{tmp_path}/plan.json: {offline['bytes']:,} of {offline['bytes']:,} bytes are new there; " + (
+        "the account may keep 5,000,000,000,000\n"
+    )
+    assert json.loads((tmp_path / "plan.json").read_text())["hub"] == "rehearsal"
+    applied = say("--apply", str(tmp_path / "plan.json"), "--unsigned", "--to", hub.url)
+    assert applied.stdout == f"{NAME}: published; record artifacts/tiny/publications/0001.json\n"
+    assert re.search(r"^yulan-nano/YuLan-Nano@main: [\d,]+ bytes are there, as they are here$", applied.stderr, re.M)
+    assert re.search(r"@phase-02-step-000003: [\d,]+ of [\d,]+ bytes, [\d.]+ MB/s, 0 s left$", applied.stderr, re.M)
