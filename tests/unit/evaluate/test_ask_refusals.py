@@ -89,5 +89,5 @@ def test_a_tokenizer_that_brings_code_is_not_run_for_tasks_that_make_their_text(
     config = json.loads((tmp_path / "words" / "tokenizer_config.json").read_text(encoding="utf-8"))
     files.write_json(tmp_path / "words" / "tokenizer_config.json", config | {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}})
     task = load_suite("report").tasks["ruler"]
-    reason = make_ready("ruler", task, Data(folder=None, hub=False, cache=ground.cache), tmp_path / "words", CONTEXT, print)
+    reason = make_ready("ruler", task, Data(folder=None, hub=False, cache=ground.cache), tmp_path / "words", 40_000, print)
     assert reason == "lm-eval would run the code that the tokenizer brings along"
