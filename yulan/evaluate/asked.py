@@ -53,6 +53,9 @@ def make_ready(name: str, task: SuiteTask, data: Data, tokenizer: Path, context:
     places = {path: _place(path, data) for path in task.datasets}
     if missing := [path for path, place in places.items() if place is None]:
         return f"no data: {', '.join(missing)} is not in the data folder, and no hub was named"
+    longest = max(task.override.get("metadata", {}).get("max_seq_lengths", [0]))
+    if longest > context:
+        return f"makes texts of {longest:,} tokens, and the context holds {context:,}"
     if not task.datasets and "auto_map" in load_json(tokenizer / CONFIG):
         return "lm-eval would run the code that the tokenizer brings along"
     made: dict[str, ConfigurableTask] = {}

@@ -38,7 +38,8 @@ class Opened:
 def open_subject(folder: Path, tokenizer: Path | None, device: str, precision: Precision) -> Opened:
     """A model folder, whose bytes the caller verifies, or a folder that holds checkpoints: the last one, verified here.
 
-    Raises: StateError: neither, or no tokenizer; ResourceError: no such device; DataError, IntegrityError: files that are not what they should be.
+    Raises: StateError: neither, or no tokenizer; ResourceError: no such device; DataError, IntegrityError: files that are not
+    what they should be.
     """
     _require_device(device)
     register()

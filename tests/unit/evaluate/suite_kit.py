@@ -112,6 +112,7 @@ ARC = [
     for n in range(6)
 ]
 GSM8K = [{"question": f"{n} and {n}?", "answer": f"It is {n} + {n} = {2 * n}.\n#### {2 * n}"} for n in range(12)]
+MATH = [{"problem": f"{n} + {n}?", "solution": f"It is $\\boxed{{{2 * n}}}$.", "answer": f"{2 * n}"} for n in range(3)]
 HUMANEVAL = [
     {
         "task_id": f"HumanEval/{n}",
@@ -136,9 +137,10 @@ MBPP = [
 
 
 def write_data(folder: Path) -> Path:
-    """Four of the report's data sets, small."""
+    """Five of the report's data sets, small."""
     write_data_set(folder / "allenai" / "ai2_arc", "ARC-Easy", {"train": ARC, "validation": ARC, "test": ARC})
     write_data_set(folder / "openai" / "gsm8k", "main", {"train": GSM8K, "test": GSM8K[:3]})
+    write_data_set(folder / "HuggingFaceH4" / "MATH-500", "default", {"test": MATH})
     write_data_set(folder / "openai" / "openai_humaneval", "openai_humaneval", {"test": HUMANEVAL})
     write_data_set(folder / "google-research-datasets" / "mbpp", "full", {"train": MBPP, "test": MBPP})
     return folder

@@ -15,6 +15,7 @@ from yulan.evaluate.asked import Asked, Data, make_ready
 from yulan.evaluate.evaluated import Evaluated
 from yulan.evaluate.subject import open_subject
 from yulan.evaluate.suite import load_suite
+from yulan.release.seal import seal
 
 ONLY = ("--only", "arc-easy", "--only", "gsm8k")
 pytestmark = pytest.mark.usefixtures("own_environment")
@@ -89,5 +90,31 @@ def test_a_tokenizer_that_brings_code_is_not_run_for_tasks_that_make_their_text(
     config = json.loads((tmp_path / "words" / "tokenizer_config.json").read_text(encoding="utf-8"))
     files.write_json(tmp_path / "words" / "tokenizer_config.json", config | {"auto_map": {"AutoTokenizer": ["evil.Evil", None]}})
     task = load_suite("report").tasks["ruler"]
-    reason = make_ready("ruler", task, Data(folder=None, hub=False, cache=ground.cache), tmp_path / "words", CONTEXT, print)
+    reason = make_ready("ruler", task, Data(folder=None, hub=False, cache=ground.cache), tmp_path / "words", 40_000, print)
     assert reason == "lm-eval would run the code that the tokenizer brings along"
+
+
+def test_a_pulled_model_is_called_as_its_manifest_says_and_a_damaged_one_is_not_asked(ground: Ground, tmp_path: Path):
+    model = shutil.copytree(ground.mini, tmp_path / "model")
+    told = {"phase": "phase-01", "step": 102, "tokens": 102_000}
+    sealed = seal(model, name="nano/model/phase-01-step-000102", inputs={}, keys={}, summary=told)
+    found = asked(ground, tmp_path / "out", "--only", "arc-easy", subject=model).subject
+    assert (found.name, found.kind, found.digest) == (sealed.name, "yulanmini", sealed.digest)
+    assert (found.phase, found.global_step, found.tokens) == ("phase-01", 102, 102_000)
+    (weights,) = model.glob("*.safetensors")
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(IntegrityError, match="does not match its manifest"):
+        asked(ground, tmp_path / "again", subject=model)
+
+
+def test_a_strangers_model_is_known_by_its_files(ground: Ground, tmp_path: Path):
+    model = shutil.copytree(ground.llama, tmp_path / "model")
+    first = open_subject(model, None, "cpu", "fp32").subject
+    assert (first.name, first.global_step) == ("llama", None)
+    left = model / ".cache" / "huggingface" / "download"
+    left.mkdir(parents=True)
+    (left / "config.json.metadata").write_text("what a download leaves")
+    assert open_subject(model, None, "cpu", "fp32").subject.digest == first.digest
+    (model / "generation_config.json").write_text("{}")
+    assert open_subject(model, None, "cpu", "fp32").subject.digest != first.digest

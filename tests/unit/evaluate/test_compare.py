@@ -115,6 +115,16 @@ def test_bits_per_byte_are_compared_by_documents_and_lower_is_better(tmp_path: P
     assert found.verdict == "b is better"
 
 
+def test_rounding_is_no_difference_however_surely_it_is_measured(tmp_path: Path):
+    sizes, bits = [100] * 50, [200.0] * 50
+    a = write(tmp_path / "a", {"text": text(bits, sizes)})
+    b = write(tmp_path / "b", {"text": text([each - 0.0005 for each in bits], sizes)})
+    found = compare(a, b).tasks["text"]
+    assert found.high is not None
+    assert found.high < 0
+    assert found.verdict == "no difference shown"
+
+
 def test_what_was_asked_otherwise_is_not_compared(tmp_path: Path):
     other = "b" * 64
     ways = {
