@@ -168,9 +168,20 @@ def test_a_listing_that_does_not_end_is_left(each: int):
         assert told["requests"] <= 402
 
 
-@pytest.mark.parametrize("body", [{"branches": 3}, [], {"branches": [{"name": "x"}], "tags": []}])
+STRANGE_REFS = (
+    {"branches": 3},
+    [],
+    {"branches": [{"name": "x"}], "tags": []},
+    {"branches": [{"name": "a\x1b", "targetCommit": "1" * 40}], "tags": []},
+    {"branches": [{"name": "main", "targetCommit": "../../x"}], "tags": []},
+)
+FILE = {"type": "file", "path": "x", "size": 1, "oid": "1" * 40}
+STRANGE_TREES = ({}, [3], [FILE | {"size": -1}], [FILE | {"size": "x"}], [FILE | {"oid": "x"}], [FILE | {"lfs": {"oid": "x"}}])
+
+
+@pytest.mark.parametrize("body", [*STRANGE_REFS, *STRANGE_TREES])
 def test_what_no_hub_answers_is_said_so(body: Any):
-    with hostile({"/refs": says(body)}) as (served, _):
+    with hostile({"/refs": says(body) if body in STRANGE_REFS else refs(), "/tree/": says(body)}) as (served, _):
         done = run(served)
         assert (done.exit_code, done.output) == (
             7,
