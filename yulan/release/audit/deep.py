@@ -10,9 +10,8 @@ import numpy as np
 from yulan import digest, files
 from yulan.release.audit.finding import Finding
 from yulan.release.audit.layouts import is_pickle_name
-from yulan.release.audit.ranges import HEAD
 from yulan.release.audit.survey import Survey
-from yulan.release.gate.contents import executable, unsound
+from yulan.release.gate.contents import HEAD, executable, unsound
 
 Say = Callable[[str], None]
 ONES = {"F64": ("<u8", 0x7FF << 52), "F32": ("<u4", 0xFF << 23), "BF16": ("<u2", 0xFF << 7), "F16": ("<u2", 0x1F << 10)}
