@@ -88,6 +88,14 @@ def test_verify_imports_nothing_heavy(tmp_path: Path):
     assert not modules & HEAVY
 
 
+def test_an_audit_imports_neither_torch_nor_pyarrow():
+    # A name that no hub has: what is imported to ask for it is what an auditor needs.
+    for verb in ("audit", "adopt"):
+        code, modules = typed(verb, "hf://a/b", "--from", "http://127.0.0.1:1")
+        assert code == 7
+        assert not modules & (HEAVY - {"huggingface_hub"})
+
+
 def test_a_list_of_checkpoints_imports_nothing_heavy(tmp_path: Path):
     files.make_folder(tmp_path / "step-000002")
     code, modules = typed("checkpoint", "list", str(tmp_path))

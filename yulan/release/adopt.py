@@ -24,7 +24,7 @@ from yulan.release.audit.run import Audited, more
 from yulan.release.audit.survey import Seen, Survey
 from yulan.release.audit.texts import STATES, steps_told
 from yulan.release.audit.trees import aliases
-from yulan.release.bundle.build import COLUMNS
+from yulan.release.folder import COLUMNS
 from yulan.release.hub import Remote
 from yulan.release.names import MAIN, Repo
 from yulan.schema import check, plain

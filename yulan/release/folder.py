@@ -23,6 +23,8 @@ RECORDS = "records"
 SIGNATURE, CARD_SIGNATURE = "model.sig", "card.sig"
 """Over the content and over the card; in no list, since they cover the lists (yulan/release/sign.py)."""
 RELEASE, CHECKPOINT = "release", "checkpoint"
+COLUMNS = ("stage", "phase", "step", "tokens", "revision", "digest", "states", "architecture", "alias_of", "begin", "tags")
+"""Of checkpoints.csv."""
 ALIEN = ".gitattributes"
 """Hubs add it; no list has it."""
 

@@ -27,6 +27,7 @@ from yulan.release.audit.asked import Asked
 from yulan.release.audit.claimed import end_of
 from yulan.release.audit.run import audit
 from yulan.release.audit.survey import Seen, Survey, look
+from yulan.release.audit.texts import steps_told
 from yulan.release.hub import Hub, Remote
 from yulan.release.names import Repo
 from yulan.schema import check, load_json
@@ -163,6 +164,21 @@ def test_weights_beside_universal_states_are_compared_with_them_by_ranges(hub: S
     done = CliRunner().invoke(main, ["audit", "hf://x/crossed", "--from", hub.url, "--json"])
     assert done.exit_code == 5
     assert "is not the cast of the master's" in {each["what"].partition(" ")[2] for each in json.loads(done.stdout)["findings"]}
+
+
+def test_the_step_in_a_large_torch_file_costs_few_requests(tmp_path: Path):
+    # One run of numbers a parameter, as in the real one: none of them is looked for.
+    import torch
+
+    many = {"module": {str(n): torch.zeros(20_000) + n for n in range(60)}, "skipped_steps": 3, "global_steps": 77}
+    torch.save(many, tmp_path / "mp_rank_00_model_states.pt")
+    lay(tmp_path / "hub", "x/y", {"main": {"mp_rank_00_model_states.pt": (tmp_path / "mp_rank_00_model_states.pt").read_bytes()}})
+    with running_hub(tmp_path / "hub") as served:
+        asked = Asked(Hub(served.url, None))
+        survey = look(asked, Repo(id="x/y", part="model"))
+        before = asked.requests
+        assert steps_told(survey, survey.revisions[0]) == {"mp_rank_00_model_states.pt (global_steps)": 77}
+        assert asked.requests - before <= 3
 
 
 def test_the_files_that_torchs_metadata_names_are_missed(hub: Served):

@@ -145,6 +145,7 @@ def test_deep_finds_what_only_bytes_tell(hub: Served):
     assert [(each.id, each.where) for each in contents(survey, lambda _: None)] == [("not-finite", "step1000:model.safetensors")]
 
 
+@pytest.mark.slow
 def test_our_own_release_gives_no_error_and_its_weights_are_the_masters(hub: Served, small: Path, tmp_path: Path):
     import shutil
 

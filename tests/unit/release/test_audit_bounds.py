@@ -48,6 +48,14 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    root = tmp_path_factory.mktemp("few")
+    lay(root, REPO.id, {"main": trained(7), "step7": trained(7)})
+    with running_hub(root) as served:
+        yield served
+
+
 @pytest.mark.slow
 def test_150_revisions_take_two_requests_each_and_a_stated_number_more(many: Served):
     with faulty(many) as counted:
@@ -75,9 +83,9 @@ def slow_down(**headers: str) -> Callable[[Any], tuple[int, dict[str, str], byte
     return lambda _: (429, {name.replace("_", "-"): value for name, value in headers.items()}, b"{}")
 
 
-def test_a_429_is_waited_for_as_its_header_says(many: Served):
+def test_a_429_is_waited_for_as_its_header_says(few: Served):
     said: list[str] = []
-    with faulty(many) as counted:
+    with faulty(few) as counted:
         counted.faults.append(once(on("GET", "/tree/", slow_down(RateLimit='"api";r=0;t=1'))))
         begin = time.monotonic()
         look(Asked(Hub(counted.url, None), said.append), REPO, "step7")
@@ -86,8 +94,8 @@ def test_a_429_is_waited_for_as_its_header_says(many: Served):
     assert sum("/tree/" in line for line in counted.seen) == 2
 
 
-def test_a_hub_that_never_stops_asking_to_wait_is_given_up(many: Served):
-    with faulty(many) as counted:
+def test_a_hub_that_never_stops_asking_to_wait_is_given_up(few: Served):
+    with faulty(few) as counted:
         counted.faults.append(on("GET", "/refs", slow_down(Retry_After="0")))
         with pytest.raises(HubError, match=r"asks to slow down \(429\)"):
             look(Asked(Hub(counted.url, None)), REPO)
@@ -168,9 +176,20 @@ def test_a_listing_that_does_not_end_is_left(each: int):
         assert told["requests"] <= 402
 
 
-@pytest.mark.parametrize("body", [{"branches": 3}, [], {"branches": [{"name": "x"}], "tags": []}])
+STRANGE_REFS = (
+    {"branches": 3},
+    [],
+    {"branches": [{"name": "x"}], "tags": []},
+    {"branches": [{"name": "a\x1b", "targetCommit": "1" * 40}], "tags": []},
+    {"branches": [{"name": "main", "targetCommit": "../../x"}], "tags": []},
+)
+FILE = {"type": "file", "path": "x", "size": 1, "oid": "1" * 40}
+STRANGE_TREES = ({}, [3], [FILE | {"size": -1}], [FILE | {"size": "x"}], [FILE | {"oid": "x"}], [FILE | {"lfs": {"oid": "x"}}])
+
+
+@pytest.mark.parametrize("body", [*STRANGE_REFS, *STRANGE_TREES])
 def test_what_no_hub_answers_is_said_so(body: Any):
-    with hostile({"/refs": says(body)}) as (served, _):
+    with hostile({"/refs": says(body) if body in STRANGE_REFS else refs(), "/tree/": says(body)}) as (served, _):
         done = run(served)
         assert (done.exit_code, done.output) == (
             7,
@@ -244,8 +263,8 @@ def test_the_allowance_of_texts_is_kept_and_what_was_not_read_is_said(tmp_path: 
         assert hub.requests <= 2 + 201 + 8
 
 
-def test_what_is_listed_and_not_given_out_is_a_finding_and_the_rest_is_looked_at(many: Served):
-    with faulty(many) as counted:
+def test_what_is_listed_and_not_given_out_is_a_finding_and_the_rest_is_looked_at(few: Served):
+    with faulty(few) as counted:
         counted.faults.append(on("GET", "resolve", lambda _: (404, {"X-Error-Code": "EntryNotFound"}, b"{}")))
         found = audit(look(Asked(Hub(counted.url, None)), REPO, "step7")).findings
         assert ("not-served", "a/many") in {(each.id, each.where) for each in found}

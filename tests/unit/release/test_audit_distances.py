@@ -71,7 +71,7 @@ def test_without_a_rate_nothing_is_compared_and_that_is_said(hub: Served):
     found = audit(surveyed(hub, Repo(id="x/silent", part="model")))
     assert found.findings == ()
     (note,) = (each.what for each in found.notes if each.id == "distance-unchecked")
-    assert note.endswith("4 checkpoints of a phase, and trainers' states that tell the learning rate")
+    assert note.endswith("4 checkpoints of a phase, 2,048 numbers in a tensor, trainers' states that tell the learning rate")
 
 
 def test_the_sum_of_rates_is_that_of_the_steps():

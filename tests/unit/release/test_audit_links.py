@@ -62,7 +62,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory, web: str) -> Iterator[Served]:
         pass  # makes the storage
     card = HEADER + f"[a]({web}/fine) [b]({web}/gone) <{web}/moved> [m](mailto:x@example.invalid) [h](#there)\n".encode()
     card += b"[p](https://huggingface.co/x/elsewhere/tree/main) [c](https://huggingface.co/collections/x/y-1)\n"
-    card += b'```\nfrom_pretrained("x/linked", revision="step2")\nfrom_pretrained("x/linked", revision="step3")\n```\n'
+    card += b'```\nfrom_pretrained("x/linked", revision="step2")\nfrom_pretrained("x/linked", revision="step3")\n'
+    card += b'from_pretrained("x/base", revision="step9")\nload_dataset("x/folder")\nfrom_pretrained("x/base")\n```\n'
     plain: Files = step(1) | {"README.md": CARD, "LICENSE": b"MIT\n"}
     lay(root, "x/base", {"main": plain})
     lay(root, "x/linked", {"main": step(2) | {"README.md": card, "LICENSE": b"MIT\n"}, "step2": step(2), "step1": step(1)})
@@ -86,9 +87,11 @@ def test_what_a_card_names_on_its_hub_is_asked_for_and_nothing_else_is(hub: Serv
         "dead-link datasets/x/there@main is not on this hub, or not for everybody",
         "dead-link datasets/x/nowhere@main is not on this hub, or not for everybody",
         "dead-link no revision of that name: step3",
+        "dead-link x/base@step9 is not on this hub, or not for everybody",
     }
     assert found["notes"] == {
         "link-unchecked x/elsewhere@main is not on this hub, or not for everybody",
+        "link-unchecked datasets/x/folder@main is not on this hub, or not for everybody",
         "links-unchecked 4 links to other places were not followed; --links follows them",
     }
     assert Handler.asked == []

@@ -12,6 +12,7 @@ from yulan.release.hub import Hub, Remote
 from yulan.release.names import Repo
 
 T = TypeVar("T")
+_COMMIT, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 FILES = 100_000
 """Of the largest listing that is read: as many as the public hub lets a repository have."""
 PAGES = 400
@@ -39,6 +40,8 @@ class Asked:
             branches, tags = ({str(r["name"]): str(r["targetCommit"]) for r in told[kind]} for kind in ("branches", "tags"))
         except (KeyError, TypeError):
             raise _strange(repo) from None
+        if not all(name.isprintable() and _COMMIT.fullmatch(commit) for name, commit in [*branches.items(), *tags.items()]):
+            raise _strange(repo)
         return branches, tags
 
     def tree(self, repo: Repo, commit: str) -> dict[str, Remote]:
@@ -50,9 +53,11 @@ class Asked:
         path = f"tree/{quote(commit, safe='')}?recursive=true&expand=false"
         for _ in range(PAGES):
             rows, after = self._page(repo, path)
+            if not isinstance(rows, list):
+                raise _strange(repo)
             try:
                 found |= {row["path"]: _remote(row) for row in rows if row["type"] == "file"}
-            except (KeyError, TypeError):
+            except (KeyError, TypeError, ValueError, AttributeError):
                 raise _strange(repo) from None
             if after is None:
                 return found
@@ -138,8 +143,12 @@ def pause(error: HubError) -> float | None:
 
 
 def _remote(row: Any) -> Remote:
+    """Raises: ValueError: its digests are none, or its size is negative."""
     large = row.get("lfs")
-    return Remote(size=int(row["size"]), sha256=str(large["oid"]) if large else None, blob=str(row["oid"]))
+    sha256 = large["oid"] if large else None
+    if not (_COMMIT.fullmatch(row["oid"]) and (sha256 is None or _SHA256.fullmatch(sha256)) and row["size"] >= 0):
+        raise ValueError(row["oid"])
+    return Remote(size=int(row["size"]), sha256=sha256, blob=row["oid"])
 
 
 def _next(link: str | None, path: str) -> str | None:

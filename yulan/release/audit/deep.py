@@ -10,9 +10,8 @@ import numpy as np
 from yulan import digest, files
 from yulan.release.audit.finding import Finding
 from yulan.release.audit.layouts import is_pickle_name
-from yulan.release.audit.ranges import HEAD
 from yulan.release.audit.survey import Survey
-from yulan.release.gate.contents import executable
+from yulan.release.gate.contents import HEAD, executable
 from yulan.release.gate.header import unsound
 
 Say = Callable[[str], None]

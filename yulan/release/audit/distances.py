@@ -57,7 +57,9 @@ def distances(survey: Survey, states: Survey | None) -> Iterator[Finding]:
                 )
                 yield Finding(id="distance", severity="warning", where=after, what=what)
     if phases and not checked:
-        needed = f"{LEAST + 1} checkpoints of a phase, and trainers' states that tell the learning rate"
+        needed = (
+            f"{LEAST + 1} checkpoints of a phase, {WIDTH:,} numbers in a tensor, trainers' states that tell the learning rate"
+        )
         what = f"distances between neighbours were not compared: it takes {needed}"
         yield Finding(id="distance-unchecked", severity="note", where=survey.repo.id, what=what)
 

@@ -12,7 +12,7 @@ from yulan.release.audit.layouts import step_of
 from yulan.release.audit.survey import Seen, Survey
 from yulan.release.audit.texts import CARD, card_of, header_told
 from yulan.release.hub import Refused
-from yulan.release.names import Repo
+from yulan.release.names import MAIN, Repo
 
 NAMES = 32
 """Other repositories that are asked for."""
@@ -24,6 +24,10 @@ _PATH = re.compile(
     r"/(?P<data>datasets/)?(?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})(?:/(?:tree|blob|raw|resolve)/(?P<rev>[^/]+)(?:/.*)?)?/?"
 )
 _NOT_REPOS = {"collections", "docs", "papers", "spaces", "blog", "posts", "learn", "organizations", "api", "buckets", "tasks"}
+_CALL = re.compile(
+    r"(?P<verb>from_pretrained|load_dataset|snapshot_download|hf_hub_download)\(\s*(?:repo_id\s*=\s*)?"
+    r"[\"'](?P<id>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})[\"'](?P<rest>[^)]{0,300})"
+)
 _REVISION = re.compile(r"revision\s*=\s*[\"']([\w./-]{1,200})[\"']")
 
 
@@ -34,7 +38,7 @@ class Named:
     repo: Repo
     revision: str
     here: bool
-    """Named as one of this very hub; else by the public hub's address, which this one may not mirror."""
+    """Named as one of this very hub; else by the public hub's address, which this one may not mirror, or as a folder might be."""
 
 
 def links(survey: Survey, follow: Follow | None = None) -> Iterator[Finding]:
@@ -54,7 +58,9 @@ def links(survey: Survey, follow: Follow | None = None) -> Iterator[Finding]:
                 elsewhere.append(target)
         elif (path := unquote(target.partition("?")[0])) and not _is_here(main, path):
             yield Finding(id="dead-link", severity="warning", where=where, what=f"{path} is not there")
-    yield from _revisions(survey, card, where)
+    called = calls(card)
+    yield from _revisions(survey, [each for each in called if same(each.repo, survey.repo)], where)
+    named += [each for each in called if not same(each.repo, survey.repo)]
     yield from _named(survey, list(dict.fromkeys(named)), where)
     elsewhere = [each for each in dict.fromkeys(elsewhere) if re.match(r"(https?:)?//", each, re.IGNORECASE)]
     if follow is not None:
@@ -77,7 +83,7 @@ def header_names(survey: Survey, seen: Seen) -> list[Named]:
         for name in told if isinstance(told, list) else [told]:
             # Names without an owner are the public hub's oldest ones, or no names.
             if isinstance(name, str) and _REPO.fullmatch(name) and ".." not in name:
-                found.append(Named(repo=Repo(id=name, part=part), revision="main", here=True))  # type: ignore[arg-type]
+                found.append(Named(repo=Repo(id=name, part=part), revision=MAIN, here=True))  # type: ignore[arg-type]
     return found
 
 
@@ -90,14 +96,29 @@ def on_hub(target: str, survey: Survey) -> Named | None:
     if found is None or found["id"].partition("/")[0] in _NOT_REPOS or ".." in address.path:
         return None
     repo = Repo(id=found["id"], part="data" if found["data"] else "model")
-    return Named(repo=repo, revision=found["rev"] or "main", here=address.netloc == own.netloc)
+    return Named(repo=repo, revision=found["rev"] or MAIN, here=address.netloc == own.netloc)
 
 
-def _revisions(survey: Survey, card: str, where: str) -> Iterator[Finding]:
-    """Checkpoints that the card says to load exist."""
+def calls(card: str) -> list[Named]:
+    """Repositories that a card's examples load."""
+    found = []
+    for call in _CALL.finditer(card):
+        data = call["verb"] == "load_dataset" or re.search(r"repo_type\s*=\s*[\"']dataset", call["rest"])
+        revision = _REVISION.search(call["rest"])
+        repo = Repo(id=call["id"], part="data" if data else "model")
+        found.append(Named(repo=repo, revision=revision[1] if revision else MAIN, here=revision is not None))
+    return found
+
+
+def same(one: Repo, other: Repo) -> bool:
+    """Whether they are one repository on the hub."""
+    return (one.id, one.kind) == (other.id, other.kind)
+
+
+def _revisions(survey: Survey, called: list[Named], where: str) -> Iterator[Finding]:
+    """Checkpoints that the card says to load exist; a name that tells no step may stand for any."""
     known = {seen.name for seen in survey.revisions} | survey.tags.keys()
-    asked = dict.fromkeys(found[1] for found in _REVISION.finditer(card))
-    absent = [name for name in asked if step_of(name) is not None and name not in known]
+    absent = [each.revision for each in called if step_of(each.revision) is not None and each.revision not in known]
     if absent and survey.whole:
         yield Finding(id="dead-link", severity="warning", where=where, what=f"no revision of that name: {among(absent)}")
 
@@ -107,14 +128,16 @@ def _named(survey: Survey, named: list[Named], where: str) -> Iterator[Finding]:
         return
     for each in named[:NAMES]:
         known = {seen.name for seen in survey.revisions} | survey.tags.keys()
-        if each.repo.id == survey.repo.id and each.repo.kind == survey.repo.kind and each.revision in known:
+        if same(each.repo, survey.repo) and each.revision in known:
             continue
         try:
             survey.hub.commit_of(each.repo, each.revision)
         except Refused:
-            severity = "warning" if each.here else "note"
             what = f"{each.repo}@{each.revision} is not on this hub, or not for everybody"
-            yield Finding(id="dead-link" if each.here else "link-unchecked", severity=severity, where=where, what=what)  # type: ignore[arg-type]
+            if each.here:
+                yield Finding(id="dead-link", severity="warning", where=where, what=what)
+            else:
+                yield Finding(id="link-unchecked", severity="note", where=where, what=what)
     if len(named) > NAMES:
         what = f"{NAMES} of {len(named)} repositories that the card names were asked for"
         yield Finding(id="links-unchecked", severity="note", where=where, what=what)

@@ -26,7 +26,7 @@ MODEL_STATES = "mp_rank_00_model_states.pt"
 """DeepSpeed's, which tells the step it was at."""
 COMMENTS, LINKS = 500, 5_000
 """Of the largest card that is read: patterns that look for their ends take the square of what never ends."""
-LARGEST_CARD, LARGEST_HEADER = 1 << 20, 1 << 16
+LARGEST_CARD, LARGEST_HEADER = 1 << 20, 1 << 18
 """Bytes."""
 LINES = 50_000
 """Of all texts together that are searched for secrets without --deep."""

@@ -62,8 +62,9 @@ class Packed:
     """A torch file's parts."""
 
     pickle: bytes
-    storages: tuple[tuple[int, int], ...]
-    """(first byte, bytes) of each run of numbers."""
+    storages: tuple[zipfile.ZipInfo, ...]
+    """Runs of numbers."""
+    file: Ranged
 
 
 def unpack(survey: Survey, seen: Seen, name: str) -> Packed | None:
@@ -75,8 +76,8 @@ def unpack(survey: Survey, seen: Seen, name: str) -> Packed | None:
             (told,) = (each for each in entries if each.filename.endswith("/data.pkl"))
             if any(each.compress_type != zipfile.ZIP_STORED for each in entries) or told.file_size > LARGEST:
                 return None
-            runs = [(_begin(file, each), each.file_size) for each in entries if "/data/" in each.filename]
-            return Packed(pickle=archive.read(told), storages=tuple(runs))
+            runs = tuple(each for each in entries if "/data/" in each.filename)
+            return Packed(pickle=archive.read(told), storages=runs, file=file)
     except BROKEN:
         return None
 
@@ -118,5 +119,8 @@ def floats(survey: Survey, seen: Seen, name: str) -> tuple[int, int] | None:
     kinds = {str(argument) for opcode, argument in opcodes(packed.pickle) if opcode in {"GLOBAL", *TEXTS}}
     if not kinds & {"torch FloatStorage", "FloatStorage"}:
         return None
-    ((begin, size),) = packed.storages
-    return begin, size // 4
+    (run,) = packed.storages
+    try:
+        return _begin(packed.file, run), run.file_size // 4
+    except BROKEN:
+        return None

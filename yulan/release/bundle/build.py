@@ -11,12 +11,11 @@ from yulan.release.bundle.data import lay_data
 from yulan.release.bundle.inputs import Inputs
 from yulan.release.bundle.model import lay_model
 from yulan.release.bundle.states import lay_begin, lay_index, lay_states
+from yulan.release.folder import COLUMNS
 from yulan.release.names import MAIN
 from yulan.release.release import Half, Release, write_release
 from yulan.release.seal import reseal_card
 from yulan.train.checkpoint.read import read_checkpoint
-
-COLUMNS = ("stage", "phase", "step", "tokens", "revision", "digest", "states", "architecture", "alias_of", "begin", "tags")
 
 
 def build(inputs: Inputs, into: Path) -> Release:
