@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,11 +105,14 @@ class Mortal:
 
 @contextmanager
 def mortal() -> Iterator[Mortal]:
-    process = subprocess.Popen([sys.executable, "-c", SERVERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         yield Mortal(process)
     finally:
         process.stdin.close()
-        process.terminate()
+        # A hub whose test failed is a fork, and outlives its parent.
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
