@@ -49,6 +49,7 @@ gpu:
 bench: setup
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench.watch
+	@$(BIN)/python -m tests.bench.publish
 
 # Decisions beside those of named peers, which stay out of our environment.
 compare: setup peers

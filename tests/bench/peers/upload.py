@@ -1,6 +1,6 @@
 """The stock client's own upload: each folder below `FOLDER/PART` to the branch of its name, then the tags. Prints seconds.
 
-`python upload.py URL TOKEN NAME FOLDER`, where `FOLDER/release.json` says what becomes which branch.
+`python upload.py URL TOKEN FOLDER`, where `FOLDER/release.json` says what becomes which branch.
 """
 
 import json
