@@ -17,8 +17,8 @@ from yulan.release.names import MAIN, Repo
 NAMES = 32
 """Other repositories that are asked for."""
 PUBLIC = "huggingface.co"
-# Of bounded length: without it a card of `](](` takes time that grows with its square.
-_LINK = re.compile(r"\]\(([^)\s]{1,2000})\)|(?:src|href)=[\"']([^\"']{1,2000})[\"']|<(https?://[^>\s]{1,2000})>")
+# No bracket within a link: with it, a card of `](](` takes time that grows with its square.
+_LINK = re.compile(r"\]\(([^)\s\[\]]+)\)|(?:src|href)=[\"']([^\"']+)[\"']|<(https?://[^<>\s]+)>")
 _ABSOLUTE = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 _PATH = re.compile(
