@@ -146,7 +146,8 @@ class Build:
 def make_build(root: Path) -> Build:
     """Two sources of real files, one of them a family of synthetic text about its documents."""
     write_recipe(root)
-    shutil.copy(HERE / "LICENSE", root)
+    for name in ("LICENSE", "CITATION.cff", "requirements.lock"):
+        shutil.copy(HERE / name, root)
     folder = root / "recipes" / "nano"
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
     family = recipe["data"]["synthesize"]["families"][FAMILY]
