@@ -156,11 +156,7 @@ WRONG: list[tuple[str, Callable[[Path], object], str]] = [
         lambda b: edit_csv(b / "model/main/checkpoints.csv", 0, revision="lost"),
         "no row for phase-01-step-000016",
     ),
-    (
-        "checkpoints-complete",
-        lambda b: replace(b / "states/main/checkpoints.csv", "x\n"),
-        "the copies in model and states differ",
-    ),
+    ("checkpoints-complete", lambda b: replace(b / "states/main/checkpoints.csv", "x\n"), "copies in model and states differ"),
     ("licences-stated", lambda b: (b / "states/main/LICENSE").unlink(), "states/main: no LICENSE"),
     (
         "licences-stated",
