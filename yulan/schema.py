@@ -127,8 +127,11 @@ def yaml_of(text: str) -> Any:
         raise ValueError(f"not plain YAML: {error.__class__.__name__}") from None
 
 
-def load_json(path: Path) -> Any:
-    """Raises: DataError: no such file, too large or dense, not UTF-8, not JSON, nested too deep, a key twice, half a pair."""
+def load_json(path: Path, *, texts: bool = False) -> Any:
+    """`texts`: documents of a source, which are judged one by one; they may be many, and one may hold half a pair.
+
+    Raises: DataError: no such file, too large or dense, not UTF-8, not JSON, nested too deep, a key twice, half a pair.
+    """
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         made = dict(pairs)
@@ -143,10 +146,10 @@ def load_json(path: Path) -> Any:
 
     text = _read(path, DataError)
     try:
-        if sum(map(text.count, ",[{")) > DENSEST:
+        if not texts and sum(map(text.count, ",[{")) > DENSEST:
             raise ValueError(f"more than {DENSEST:,} values")
         value = json.loads(text, object_pairs_hook=unique, parse_constant=finite, parse_float=finite)
-        if _HALF.search(text):
+        if not texts and _HALF.search(text):
             # Half of a surrogate pair, which no UTF-8 has: it would stop whatever hashes or prints the value.
             json.dumps(value, ensure_ascii=False).encode()
         return value

@@ -142,8 +142,9 @@ def test_a_release_goes_out_and_comes_back(built: Clone, tmp_path: Path):
         wrong = built.yulan("publish", "--to", url, "--key", str(key), check=False, HF_TOKEN="hf_wrong")
         assert wrong.returncode == 7
         assert "Traceback" not in wrong.stderr
-        built.yulan("publish", "--to", url, "--key", str(key), HF_TOKEN=token)
-        again = built.yulan("publish", "--to", url, "--key", str(key), HF_TOKEN=token)
+        words = ["publish", "--to", url, "--key", str(key), "--all-checkpoints"]
+        built.yulan(*words, HF_TOKEN=token)
+        again = built.yulan(*words, HF_TOKEN=token)
         assert "Traceback" not in again.stderr
 
         stranger = make_clone(tmp_path / "stranger", built.root)

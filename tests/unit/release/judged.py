@@ -104,7 +104,7 @@ def make_origin(root: Path, served: Served, key: Path | None = None) -> Origin:
     run(root, "git", "add", "-A")
     run(root, "git", "commit", "-q", "-m", "Build")
     commit = run(root, "git", "rev-parse", "HEAD").stdout.strip()
-    publish(require_judged(layout), layout, Hub(served.url, served.token), commit, lambda _: None, How(key=key))
+    publish(require_judged(layout), layout, Hub(served.url, served.token), commit, lambda _: None, How(key=key, every=True))
     return Origin(layout=layout, served=served)
 
 

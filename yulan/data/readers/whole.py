@@ -63,7 +63,7 @@ def read_summaries(paths: list[Path], _: Mapping[str, Scalar]) -> Iterator[str |
     Raises: DataError: not such a JSON object.
     """
     for path in paths:
-        articles = load_json(path)
+        articles = load_json(path, texts=True)
         if not isinstance(articles, dict):
             raise DataError("not an object of articles", where=path, cure="Choose the reader that fits the file")
         for key, article in articles.items():
