@@ -3,7 +3,7 @@
 What counts as a match: yulan/data/leaks.py.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -67,20 +67,24 @@ def decontaminate(
         for name, path in parts
     ]
     flows: dict[str, list[Flow]] = {}
-    evidence = [MATCHES.empty_table()]
-    for (name, path), made in zip(parts, partitions.make(wanted), strict=True):
-        flows.setdefault(name, []).append(structure(made.summary["flow"], Flow))
-        evidence.append(frames.table(made.data / FOUND))
-        for identity, rows in groupby(evidence[-1].to_pylist(), itemgetter("id")):
-            ledger.add(name, made.summary["bytes"][identity], list(rows))
-        frames.link(made.data / PART, into / name / path.name)
+
+    def evidence() -> Iterator[pa.Table]:
+        """What each part shares, once all else about it is written down."""
+        for (name, path), made in zip(parts, partitions.make(wanted), strict=True):
+            flows.setdefault(name, []).append(structure(made.summary["flow"], Flow))
+            found = frames.table(made.data / FOUND)
+            for identity, rows in groupby(found.to_pylist(), itemgetter("id")):
+                ledger.add(name, made.summary["bytes"][identity], list(rows))
+            frames.link(made.data / PART, into / name / path.name)
+            yield found
+
+    frames.write_stream(into / FOUND, evidence(), MATCHES)
     joined = {name: join(found) for name, found in flows.items()}
     for name, flow in joined.items():
         if not flow.kept:
             raise DataError(
                 f"no document of {name} is left", where=folder / name, cure="Raise $.data.decontaminate.ngram, or drop the source"
             )
-    frames.write_part(into / FOUND, pa.concat_tables(evidence))
     ledger.write(into)
     return write_drops(into, joined)
 

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -125,6 +125,22 @@ def write_part(path: Path, table: pa.Table) -> None:
     """Write rows as they are, in row groups of a fixed size."""
     with files.open_new(path) as file:
         pq.write_table(table.combine_chunks(), file, row_group_size=GROUP_ROWS, compression="zstd", compression_level=3)
+
+
+def write_stream(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
+    """The same file from rows that come table by table; no more than a table and a row group are held."""
+    with files.open_new(path) as file, pq.ParquetWriter(file, schema, compression="zstd", compression_level=3) as writer:
+        held, groups = schema.empty_table(), 0
+        for table in tables:
+            held = pa.concat_tables([held, table]).combine_chunks()
+            whole = len(held) // GROUP_ROWS * GROUP_ROWS
+            if whole:
+                writer.write_table(held.slice(0, whole), row_group_size=GROUP_ROWS)
+                # A slice alone would keep all of its table.
+                held = held.take(pa.array(range(whole, len(held)), pa.int64()))
+                groups += whole // GROUP_ROWS
+        if len(held) or not groups:
+            writer.write_table(held, row_group_size=GROUP_ROWS)
 
 
 def write(folder: Path, source: str, table: pa.Table, first: int = 0) -> int:

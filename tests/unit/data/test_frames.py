@@ -105,3 +105,11 @@ def test_a_function_runs_in_a_plan_and_its_error_comes_out_as_it_is():
         frames.call(fail)
     told = found.value
     assert (told.what, told.where, told.cure, told.evidence) == ("bytes differ", "a b", "Get them again", ("one", "two"))
+
+
+@pytest.mark.parametrize("sizes", [[], [0], [5], [4096], [4095, 1], [3, 8199, 0, 9], [100] * 60])
+def test_rows_that_come_table_by_table_give_the_bytes_of_one_table(tmp_path: Path, sizes: list[int]):
+    tables = [table([f"{number} of {size}" for number in range(size)]) for size in sizes]
+    frames.write_part(tmp_path / "one", pa.concat_tables([frames.DOCUMENTS.empty_table(), *tables]))
+    frames.write_stream(tmp_path / "many", iter(tables), frames.DOCUMENTS)
+    assert (tmp_path / "many").read_bytes() == (tmp_path / "one").read_bytes()
