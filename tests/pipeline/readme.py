@@ -68,6 +68,8 @@ def main() -> None:
                     servers.pop().terminate()
                     time.sleep(1)
                     start(line.removesuffix("&").strip())
+                    # The other hub's token: this one does not know it, and README gives its own where one is needed.
+                    env.pop("HF_TOKEN", None)
                 else:
                     subprocess.run(["/bin/sh", "-c", line], cwd=root, env=env, check=True)
                 ran += 1
