@@ -9,6 +9,8 @@ import click
 from yulan import __version__
 from yulan.errors import told
 
+INTERRUPTED = 130
+"""Exit code, as a shell's."""
 VERBS = {
     "adopt": ("adopt", "Write down what others published as ours is: manifests, checkpoints.csv, findings."),
     "allow-spend": ("allow_spend", "Allow training above the recipe's GPU-hour limit."),
@@ -63,6 +65,13 @@ class Verbs(click.Group):
         # From the table, not from the modules: help must not import what it only names.
         with formatter.section("Commands"):
             formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # click by itself ends with 1.
+            ctx.exit(INTERRUPTED)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         with told():
