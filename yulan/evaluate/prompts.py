@@ -13,7 +13,8 @@ from yulan import digest
 from yulan.errors import StateError
 from yulan.evaluate.suite import SuiteTask
 
-TASKS = Path(lm_eval.tasks.__file__).parent
+# The loader names files by their real paths; an environment may be a link to another folder.
+TASKS = Path(lm_eval.tasks.__file__).resolve().parent
 SILENT = {"metadata", "tag", "group", "task_alias", "dataset_path", "dataset_name", "dataset_kwargs"}
 """Keys that neither prompt nor verdict depends on; the data has a digest of its own."""
 

@@ -1,9 +1,13 @@
 """The shipped suite: every task of the report, asked as the pinned lm-eval asks it."""
 
 import dataclasses
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import lm_eval
 import pytest
 
 from yulan.cli import main
@@ -39,6 +43,14 @@ def test_published_figures_stand_beside_the_tasks():
 @pytest.mark.parametrize("name", load_suite("report").tasks)
 def test_the_installed_harness_asks_as_the_suite_says(name: str):
     require_prompt(name, load_suite("report").tasks[name])
+
+
+def test_where_the_harness_lies_changes_no_digest(tmp_path: Path):
+    (tmp_path / "link").symlink_to(Path(lm_eval.__file__).parents[1], target_is_directory=True)
+    asked = "from yulan.evaluate import prompts, suite; print(prompts.prompt_digest(suite.load_suite('report').tasks['mbpp']))"
+    words = {"PYTHONPATH": f"{tmp_path / 'link'}:{ROOT}"}
+    told = subprocess.run([sys.executable, "-c", asked], env=os.environ | words, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == load_suite("report").tasks["mbpp"].prompt
 
 
 def test_whatever_makes_a_prompt_changes_its_digest():

@@ -71,13 +71,15 @@ def test_a_last_byte_that_was_written_but_not_named_is_not_asked_for_again(home:
 
 
 def test_two_pulls_into_one_folder_are_not_at_work_at_once(home: tuple[Served, Path], road: Road, tmp_path: Path):
-    road.rules.append(Rule(part=WEIGHTS, pace=2e6))
+    slowly = Rule(part=WEIGHTS, pace=1e5)
+    road.rules.append(slowly)
     first = typed(road.url, tmp_path / "it")
     while not road.of(WEIGHTS):
         assert first.poll() is None
         time.sleep(0.01)
     with pytest.raises(StateError, match="another process works in this folder"):
         fetch(home[0].url, tmp_path / "it")
+    slowly.pace = None
     assert first.wait() == 0
     assert fetch(home[0].url, tmp_path / "it").fetched == 0
     assert os.listdir(tmp_path) == ["it"]
