@@ -16,7 +16,7 @@ from typing import Any, Literal
 from yulan import digest, files
 from yulan.errors import DataError, IntegrityError
 from yulan.layout import Layout, Place
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 FORMAT = 1
 LONGEST = 255 - len(files.PARTIAL)
@@ -136,9 +136,7 @@ def write(path: Path, manifest: Manifest) -> None:
 
 def read(path: Path) -> Manifest:
     """Raises: DataError: no such file, or it breaks its schema; IntegrityError: a path leaves the folder or stands twice."""
-    raw = load_json(path)
-    check(raw, "manifest", path, DataError)
-    manifest = structure(raw, Manifest)
+    manifest = read_json(path, "manifest", Manifest)
     require_safe([file.path for file in manifest.files], path)
     return manifest
 

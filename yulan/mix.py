@@ -9,7 +9,7 @@ from pathlib import Path
 
 from yulan import digest
 from yulan.errors import IntegrityError, RecipeError
-from yulan.schema import check, load_yaml, structure
+from yulan.schema import read_yaml
 
 LARGEST = 1 << 28
 """Bytes that a list of token files may unpack to."""
@@ -117,9 +117,7 @@ def allocate(weights: Mapping[str, int], budget: int) -> dict[str, int]:
 
 def load_mix(path: Path) -> Mix:
     """Raises: RecipeError: the file breaks its schema, or its weights do not sum to its total."""
-    raw = load_yaml(path)
-    check(raw, "mix", path)
-    mix = structure(raw, Mix)
+    mix = read_yaml(path, "mix", Mix)
     mix.require_sum(f"{path}: $.total")
     return mix
 

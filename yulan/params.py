@@ -9,7 +9,7 @@ import yaml
 from yulan import files
 from yulan.layout import Layout, find_root
 from yulan.recipe import INIT, Recipe
-from yulan.schema import check, load_yaml, plain, structure
+from yulan.schema import plain, read_yaml
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +51,7 @@ def write_params(root: Path, params: Params) -> None:
 def read_params(root: Path | None = None) -> Params:
     """Raises: RecipeError: no params.yaml, or it breaks its schema."""
     path = (root or find_root()) / "params.yaml"
-    raw = load_yaml(path)
-    check(raw, "params", path)
-    return structure(raw, Params)
+    return read_yaml(path, "params", Params)
 
 
 def layout_here() -> Layout:

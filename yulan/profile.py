@@ -6,7 +6,7 @@ from typing import Literal
 
 from yulan.errors import RecipeError
 from yulan.layout import shipped
-from yulan.schema import check, load_yaml, structure, suggest
+from yulan.schema import read_yaml, suggest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,8 +142,6 @@ def load_profile(name: str) -> Profile:
     path = Path(name) if name.endswith((".yaml", ".yml")) else shipped("profiles") / f"{name}.yaml"
     if not name.endswith((".yaml", ".yml")) and name not in profile_names():
         raise RecipeError(f"no profile named {name!r}", where="profiles", cure=suggest(name, profile_names()))
-    raw = load_yaml(path)
-    check(raw, "profile", path)
-    found = structure(raw, Profile)
+    found = read_yaml(path, "profile", Profile)
     found.require_sound(path.name)
     return found

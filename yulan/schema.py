@@ -190,6 +190,20 @@ def structure(value: Any, kind: type[T]) -> T:
     return _converter.structure(value, kind)
 
 
+def read_json(path: Path, name: str, kind: type[T]) -> T:
+    """A file of `schemas/<name>.json` as its dataclass. Raises: DataError: `load_json` refuses it, or it breaks its schema."""
+    raw = load_json(path)
+    check(raw, name, path, DataError)
+    return structure(raw, kind)
+
+
+def read_yaml(path: Path, name: str, kind: type[T]) -> T:
+    """The same of what a person wrote. Raises: RecipeError: `load_yaml` refuses it, or it breaks its schema."""
+    raw = load_yaml(path)
+    check(raw, name, path)
+    return structure(raw, kind)
+
+
 def plain(value: Any) -> Any:
     """A dataclass as dicts, lists and scalars."""
     return _converter.unstructure(value)

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from yulan import files
-from yulan.errors import DataError
 from yulan.recipe.corpus import Decontaminate
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import plain, read_json
 
 NAME = "contamination.json"
 
@@ -122,6 +121,4 @@ class Ledger:
 
 def read_contamination(folder: Path) -> Contamination:
     """Raises: DataError: no such file, or it breaks its schema."""
-    raw = load_json(folder / NAME)
-    check(raw, "contamination", folder / NAME, DataError)
-    return structure(raw, Contamination)
+    return read_json(folder / NAME, "contamination", Contamination)

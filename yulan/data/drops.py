@@ -7,8 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from yulan import files
-from yulan.errors import DataError
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import plain, read_json
 
 NAME = "drops.json"
 SAMPLES = 10
@@ -125,6 +124,4 @@ def write_drops(folder: Path, sources: Mapping[str, Flow]) -> Drops:
 
 def read_drops(folder: Path) -> Drops:
     """Raises: DataError: no such file, or it breaks its schema."""
-    raw = load_json(folder / NAME)
-    check(raw, "drops", folder / NAME, DataError)
-    return structure(raw, Drops)
+    return read_json(folder / NAME, "drops", Drops)

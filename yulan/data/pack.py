@@ -14,7 +14,7 @@ from yulan.data.spans import Segments, Span
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
 from yulan.recipe.training import Packing
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import plain, read_json
 
 HEADER, OFFSETS, PIECES = "pack.json", "offsets.bin", "pieces.bin"
 PIECE = np.dtype([("shard", "<u4"), ("start", "<u8"), ("length", "<u4")])
@@ -97,9 +97,7 @@ def save_pack(folder: Path, header: Header, offsets: Ints, pieces: npt.NDArray[n
 
 def read_header(folder: Path) -> Header:
     """Raises: DataError: no pack.json, or it breaks its schema; IntegrityError: a path leaves the folder."""
-    raw = load_json(folder / HEADER)
-    check(raw, "pack", folder / HEADER, DataError)
-    header = structure(raw, Header)
+    header = read_json(folder / HEADER, "pack", Header)
     require_safe(list(header.shards), folder / HEADER)
     return header
 

@@ -20,7 +20,7 @@ from yulan.data.tokenizer import Codec
 from yulan.errors import DataError, IntegrityError
 from yulan.manifest import require_safe
 from yulan.recipe import corpus
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import plain, read_json
 
 INDEX = "shards.json"
 DOCUMENTS = "documents.parquet"
@@ -212,9 +212,7 @@ class Writer:
 
 def read_shards(folder: Path) -> Shards:
     """Raises: DataError: no shards.json, or it breaks its schema; IntegrityError: a path leaves the folder."""
-    raw = load_json(folder / INDEX)
-    check(raw, "shards", folder / INDEX, DataError)
-    made = structure(raw, Shards)
+    made = read_json(folder / INDEX, "shards", Shards)
     splits = [split for source in made.sources.values() for split in (source.train, source.held)]
     require_safe([file.path for split in splits for file in split.files], folder / INDEX)
     control = max(made.eos_id, made.bos_id or 0)

@@ -9,7 +9,7 @@ from typing import Literal
 from yulan import digest, files
 from yulan.errors import DataError, RecipeError
 from yulan.evaluate.evaluated import NAME, Evaluated
-from yulan.schema import check, load_json, load_yaml, plain, structure, suggest
+from yulan.schema import check, plain, read_json, read_yaml, suggest
 
 JUDGED = "judged.json"
 Direction = Literal["at least", "at most"]
@@ -79,9 +79,7 @@ def read_criteria(path: Path, suite: str, metrics: dict[str, str]) -> Criteria:
 
     Raises: RecipeError: it breaks its schema, is for another suite, or names no task or metric of this one.
     """
-    raw = load_yaml(path)
-    check(raw, "criteria", path)
-    made = structure(raw, Criteria)
+    made = read_yaml(path, "criteria", Criteria)
     if made.suite != suite:
         raise RecipeError(f"these criteria are for suite {made.suite!r}", where=path, cure=f"Ask that one: --suite {made.suite}")
     for number, each in enumerate(made.criteria):
@@ -122,9 +120,7 @@ def judge(criteria: Criteria, path: Path, made: Evaluated, folder: Path, started
 
 def read_judged(folder: Path) -> Judged:
     """Raises: DataError: no judged.json, or it breaks its schema."""
-    raw = load_json(folder / JUDGED)
-    check(raw, "judged", folder / JUDGED, DataError)
-    return structure(raw, Judged)
+    return read_json(folder / JUDGED, "judged", Judged)
 
 
 def _row(wanted: Criterion, made: Evaluated) -> Row:

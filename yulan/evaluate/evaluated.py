@@ -8,7 +8,7 @@ from typing import Any, Literal
 from yulan import digest, files
 from yulan.errors import DataError, IntegrityError
 from yulan.evaluate.suite import Harness
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 NAME, SAMPLES = "evaluated.json", "samples"
 
@@ -119,9 +119,7 @@ def write_evaluated(folder: Path, made: Evaluated) -> None:
 
 def read_evaluated(folder: Path) -> Evaluated:
     """Raises: DataError: no evaluated.json, or it breaks its schema."""
-    raw = load_json(folder / NAME)
-    check(raw, "evaluated", folder / NAME, DataError)
-    return structure(raw, Evaluated)
+    return read_json(folder / NAME, "evaluated", Evaluated)
 
 
 def read_samples(folder: Path, made: Evaluated) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yulan import digest
-from yulan.schema import check, load_yaml, plain, structure
+from yulan.schema import plain, read_yaml
 
 FOLDER = Path(__file__).with_name("suites")
 
@@ -64,6 +64,4 @@ def suite_names() -> list[str]:
 def load_suite(name: str) -> Suite:
     """A shipped one. Raises: RecipeError: it breaks its schema."""
     path = FOLDER / f"{name}.yaml"
-    raw = load_yaml(path)
-    check(raw, "suite", path)
-    return structure(raw, Suite)
+    return read_yaml(path, "suite", Suite)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yulan.errors import RecipeError
 from yulan.recipe import Recipe
-from yulan.schema import check, load_yaml, structure
+from yulan.schema import read_yaml
 
 PUBLISHED = "published.yaml"
 
@@ -40,9 +40,7 @@ def load_published(path: Path, recipe: Recipe) -> Published:
         raise RecipeError(
             "the recipe does not say what others published", where=path, cure="Name repositories: yulan adopt hf://OWNER/NAME"
         )
-    raw = load_yaml(path)
-    check(raw, "published", path)
-    found = structure(raw, Published)
+    found = read_yaml(path, "published", Published)
     for known in found.repos.values():
         recipe.phase(known.phase)
     return found

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from yulan.errors import DataError
 from yulan.release.place import Place, at
-from yulan.schema import check, load_json, structure
+from yulan.schema import read_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,9 +30,7 @@ NOWHERE = Locations(format=1, files={}, folders=())
 
 def read_locations(path: Path) -> Locations:
     """Raises: DataError: it breaks its schema."""
-    raw = load_json(path)
-    check(raw, "locations", path, DataError)
-    return structure(raw, Locations)
+    return read_json(path, "locations", Locations)
 
 
 def in_folder(folder: str, name: str) -> Place:

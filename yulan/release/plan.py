@@ -12,7 +12,7 @@ from yulan.release.names import PARTS, Part, repo
 from yulan.release.publication import hub_name
 from yulan.release.release import Release, Revision
 from yulan.release.transaction import Guard, Tree, holds
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 PUBLIC_QUOTA, PRIVATE_QUOTA = 5 * 10**12, 100 * 10**9
 """Bytes that a free account may keep: public ones at best effort. From the Hub's documentation; it may move: --quota."""
@@ -133,9 +133,7 @@ def write_plan(path: Path, plan: Plan) -> None:
 
 def read_plan(path: Path) -> Plan:
     """Raises: DataError: no plan, or it breaks its schema; StateError: it was made without asking a hub."""
-    raw = load_json(path)
-    check(raw, "plan", path, DataError)
-    plan = structure(raw, Plan)
+    plan = read_json(path, "plan", Plan)
     if plan.hub is None:
         raise StateError("was made without asking a hub", where=path, cure="Make one with: yulan publish --plan FILE")
     return plan

@@ -10,7 +10,7 @@ from yulan.layout import MANIFEST
 from yulan.manifest import File
 from yulan.release.folder import RECORDS, expected, lists
 from yulan.release.names import PARTS, Part
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 RELEASE_FILE = "release.json"
 
@@ -63,9 +63,7 @@ def write_release(folder: Path, release: Release) -> None:
 
 def read_release(folder: Path) -> Release:
     """Raises: DataError: no release.json, or it breaks its schema."""
-    raw = load_json(folder / RELEASE_FILE)
-    check(raw, "release", folder / RELEASE_FILE, DataError)
-    return structure(raw, Release)
+    return read_json(folder / RELEASE_FILE, "release", Release)
 
 
 def revisions(bundle: Path, release: Release, part: Part, records: Path | None = None) -> list[Revision]:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from yulan import files
 from yulan.errors import DataError
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 VERDICT = "verdict.json"
 Outcome = Literal["pass", "fail", "waived"]
@@ -45,6 +45,4 @@ def write_verdict(folder: Path, verdict: Verdict) -> None:
 
 def read_verdict(folder: Path) -> Verdict:
     """Raises: DataError: no verdict, or it breaks its schema."""
-    raw = load_json(folder / VERDICT)
-    check(raw, "verdict", folder / VERDICT, DataError)
-    return structure(raw, Verdict)
+    return read_json(folder / VERDICT, "verdict", Verdict)

@@ -7,7 +7,7 @@ from typing import Any
 
 from yulan import digest, files
 from yulan.errors import DataError, StateError
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 
 PROTOCOL = "protocol.json"
 
@@ -61,6 +61,4 @@ def register(protocol: Protocol, folder: Path) -> None:
 
 def read_protocol(folder: Path) -> Protocol:
     """Raises: DataError: no protocol.json, or it breaks its schema."""
-    raw = load_json(folder / PROTOCOL)
-    check(raw, "protocol", folder / PROTOCOL, DataError)
-    return structure(raw, Protocol)
+    return read_json(folder / PROTOCOL, "protocol", Protocol)

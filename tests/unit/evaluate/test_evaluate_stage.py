@@ -12,14 +12,14 @@ from pipelines.stage import Stage
 from tests.unit.data.conftest import put, sentences
 from tests.unit.evaluate.conftest import MODEL
 from yulan import files, manifest
-from yulan.errors import DataError, IntegrityError, StateError
+from yulan.errors import IntegrityError, StateError
 from yulan.evaluate.result import NAME, SAMPLES, Evaluation
 from yulan.layout import Layout
 from yulan.mix import Mix, Part
 from yulan.params import read_params
 from yulan.profile import load_profile
 from yulan.recipe import Book, load_recipe
-from yulan.schema import check, load_json, structure
+from yulan.schema import load_json, read_json
 from yulan.train.checkpoint.initial import write_initial
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -108,9 +108,7 @@ def test_the_stage_leaves_figures_that_obey_their_schema_twice_the_same(root: Pa
     first = stage(root, book, "evaluate", "phase-01")
     evaluate.work(first)
     made = manifest.require_whole(first.place)
-    raw = load_json(first.place.data / NAME)
-    check(raw, "evaluation", first.place.data / NAME, DataError)
-    found = structure(raw, Evaluation)
+    found = read_json(first.place.data / NAME, "evaluation", Evaluation)
     assert set(made.inputs) == {"init", "train@phase-01", "shards", "tokenizer", "sources"}
     assert set(found.held_out) == {"encyclopaedia", "code"}
     assert set(found.sources) == {"en/wiki", "code/networkx"}

@@ -17,7 +17,7 @@ from yulan.data.readers.rows import read
 from yulan.data.spill import buckets_for, gather, spread, text_bytes
 from yulan.errors import DataError
 from yulan.manifest import File
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import plain, read_json
 
 Say = Callable[[str], None]
 OWN, REJECTS = "own.json", "rejects.jsonl"
@@ -133,6 +133,4 @@ def _write_source(
 
 def read_own(folder: Path) -> Own:
     """Raises: DataError: no own.json, or it breaks its schema."""
-    raw = load_json(folder / OWN)
-    check(raw, "own", folder / OWN, DataError)
-    return structure(raw, Own)
+    return read_json(folder / OWN, "own", Own)

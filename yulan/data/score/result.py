@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from yulan.errors import DataError
-from yulan.schema import check, load_json, structure
+from yulan.schema import read_json
 
 NAME = "scores.json"
 MEANING = "likeness to the reference sources as a classifier sees it, not a person's judgement"
@@ -123,6 +122,4 @@ class Scores:
 
 def read_scores(folder: Path) -> Scores:
     """Raises: DataError: no such file, or it breaks its schema."""
-    raw = load_json(folder / NAME)
-    check(raw, "scores", folder / NAME, DataError)
-    return structure(raw, Scores)
+    return read_json(folder / NAME, "scores", Scores)

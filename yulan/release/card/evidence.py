@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from yulan.errors import DataError
-from yulan.schema import check, load_json, load_yaml, plain, structure
+from yulan.schema import check, load_json, load_yaml, plain, read_json
 
 EVIDENCE = "evidence.json"
 Language = Literal["en", "zh"]
@@ -68,9 +68,7 @@ def load(path: Path) -> Any:
 
 def read_evidence(path: Path) -> Evidence:
     """Raises: DataError: none, or it breaks its schema."""
-    raw = load_json(path)
-    check(raw, "evidence", path, DataError)
-    return structure(raw, Evidence)
+    return read_json(path, "evidence", Evidence)
 
 
 class Figures:

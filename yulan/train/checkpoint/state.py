@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from yulan.errors import DataError
 from yulan.manifest import Determinism
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, load_json, plain, read_json, structure
 
 FORMAT = 1
 STATE, TENSORS, WATCHED = "state.json", "tensors.json", "watched.json"
@@ -140,9 +140,7 @@ def identity(state: State) -> dict[str, Any]:
 
 def read_state(folder: Path) -> State:
     """Raises: DataError: no state.json, or it or watched.json breaks its schema."""
-    raw = load_json(folder / STATE)
-    check(raw, "state", folder / STATE, DataError)
-    state = structure(raw, State)
+    state = read_json(folder / STATE, "state", State)
     if not (folder / WATCHED).exists():
         return state
     raw = load_json(folder / WATCHED)
@@ -152,9 +150,7 @@ def read_state(folder: Path) -> State:
 
 def read_tensors(folder: Path) -> TensorTable:
     """Raises: DataError: no tensors.json, or it breaks its schema."""
-    raw = load_json(folder / TENSORS)
-    check(raw, "tensors", folder / TENSORS, DataError)
-    return structure(raw, TensorTable)
+    return read_json(folder / TENSORS, "tensors", TensorTable)
 
 
 def state_files(state: State) -> dict[str, Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 from yulan import digest, files, manifest
-from yulan.errors import DataError
 from yulan.layout import MANIFEST
 from yulan.manifest import FORMAT, File, Manifest
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 from yulan.train.checkpoint.rebalance import stated
 from yulan.train.checkpoint.state import Trajectory
 from yulan.train.launch.job import training_keys
@@ -77,9 +76,7 @@ class Continued:
 
 def read_record(folder: Path) -> Continued:
     """Raises: DataError: no continued.json, or it breaks its schema."""
-    raw = load_json(folder / RECORD)
-    check(raw, "continued", folder / RECORD, DataError)
-    return structure(raw, Continued)
+    return read_json(folder / RECORD, "continued", Continued)
 
 
 def write_record(

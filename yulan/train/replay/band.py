@@ -12,7 +12,7 @@ from yulan.layout import MANIFEST
 from yulan.manifest import Determinism
 from yulan.profile import Profile
 from yulan.recipe import Recipe
-from yulan.schema import check, load_json, plain, structure
+from yulan.schema import check, plain, read_json
 from yulan.train.checkpoint.stream import KINDS
 from yulan.train.launch.job import training_keys
 from yulan.train.replay.measure import FIELDS, Distances, distances
@@ -208,6 +208,4 @@ def write_band(path: Path, band: Band) -> None:
 
 def read_band(path: Path) -> Band:
     """Raises: DataError: no such file, or it breaks its schema."""
-    raw = load_json(path)
-    check(raw, "band", path, DataError)
-    return structure(raw, Band)
+    return read_json(path, "band", Band)
