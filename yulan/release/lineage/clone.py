@@ -10,7 +10,7 @@ from yulan.recipe.sources import load_sources
 from yulan.release import publication
 from yulan.release.lineage.graph import Graph
 from yulan.release.names import PARTS
-from yulan.schema import check, load_json, load_yaml, structure
+from yulan.schema import load_yaml, read_json
 
 OUTSIDE = frozenset({"records", "publications"})
 LEFT = frozenset({MANIFEST, DATA, ".gitignore"})
@@ -87,9 +87,7 @@ def _record(graph: Graph, layout: Layout, target: str, content: Manifest) -> lis
             f"{target} {content.digest[:12]} has no record: who made it, when and at which commit is unknown"
         )
         return []
-    raw = load_json(path)
-    check(raw, "record", path)
-    record = structure(raw, Record)
+    record = read_json(path, "record", Record)
     found = [graph.add("run", run, run) for run in record.runs.values()]
     if record.commit is None:
         graph.unexplained.append(f"{target} {content.digest[:12]} was made outside git")
