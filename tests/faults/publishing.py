@@ -38,7 +38,7 @@ def stage(trial: Trial, *, again: bool) -> Path:
     outcome="main and tags of all three repositories serve the old or the new release: each is pulled, its signature and bytes "
     "hold; a tag that moves may be absent; the rerun sends no stored object again and tells its bytes as counted at the hub",
     trials=KILLS,
-    sample=4,
+    sample=1,
 )
 def publish_kill(trial: Trial) -> None:
     # A number prime to the count goes through all points in few trials too.

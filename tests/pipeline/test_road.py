@@ -94,6 +94,7 @@ def test_another_clone_trains_one_phase_from_the_remote(built: Clone, tmp_path: 
     assert "Running stage" not in other.dvc("repro").stdout
 
 
+@pytest.mark.large
 def test_a_build_at_another_commit_and_time_has_equal_contents_up_to_the_order(built: Clone, tmp_path: Path):
     other = make_clone(tmp_path / "again", built.root)
     other.run("git", "rm", "-q", "-r", "--cached", "dvc.lock", "artifacts")

@@ -45,6 +45,7 @@ def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "data"
 
 
+@pytest.mark.large
 def test_a_run_killed_at_every_level_ends_byte_equal_to_the_undisturbed_one(world: World, undisturbed: Path, tmp_path: Path):
     run = tmp_path / "run"
     for after, strike, message in (
