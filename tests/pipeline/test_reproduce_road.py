@@ -31,7 +31,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
     built, key = make_built(folder / "clone"), folder / "key"
     built.yulan("key", "new", str(key))
     with hub(built, folder / "hub") as (url, token):
-        built.yulan("publish", "--to", url, "--key", str(key), HF_TOKEN=token)
+        built.yulan("publish", "--all-checkpoints", "--to", url, "--key", str(key), HF_TOKEN=token)
         yield Release(built=built, url=url, key=key)
 
 

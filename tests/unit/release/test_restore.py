@@ -21,7 +21,7 @@ from yulan.release.names import Address, Repo, parse
 from yulan.release.pull import Offer
 from yulan.release.restore import published
 from yulan.release.restore import run as restoring
-from yulan.release.restore.cache import cache_of, require_sound
+from yulan.release.restore.cache import cache_of, require_sound, to_do
 from yulan.release.restore.clone import move, require_movable
 from yulan.release.restore.run import restore
 from yulan.release.restore.told import Restored
@@ -278,3 +278,22 @@ def test_after_an_erratum_a_tag_still_leads_to_the_release_and_a_withdrawn_one_i
     with pytest.raises(StateError, match="was withdrawn on"):
         bring(origin, clone, dry_run=True)
     assert bring(origin, clone, dry_run=True, force=True).outputs == done.outputs
+
+
+def test_stages_that_changed_and_lack_an_input_are_to_be_done_too(tmp_path: Path):
+    def write(first: str) -> None:
+        stages = f"one: {{cmd: {first}, deps: [given], outs: [one]}}", "two: {cmd: cp one two, deps: [one], outs: [two]}"
+        (tmp_path / "dvc.yaml").write_text("stages:\n" + "".join(f"  {stage}\n" for stage in stages))
+
+    dvc(tmp_path, "init", "--quiet", "--no-scm")
+    (tmp_path / "given").write_text("1")
+    write("cp given one")
+    dvc(tmp_path, "repro")
+    assert to_do(tmp_path) == ()
+    write("cp -f given one")
+    assert to_do(tmp_path) == ("one",)
+    (tmp_path / "given").unlink()
+    assert to_do(tmp_path) == ("one", "two")
+    (tmp_path / "dvc.yaml").write_text("stages: [")
+    with pytest.raises(StateError, match="dvc repro failed"):
+        to_do(tmp_path)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,9 @@ from yulan.schema import load_json
 
 FOLDER = ".dir"
 """End of a folder's name."""
+RUNNING, QUOTED = re.compile(r"Running stage '([^']+)'"), re.compile(r"'([^']+)'")
+STOPPED = re.compile(r"failed to reproduce.*|.*will be skipped due to this failure")
+"""What DVC 3.67.1 says of stages with --keep-going; their names stand in quotes."""
 READ_ONLY = 0o444
 """As DVC leaves objects: nobody but root may write through any of their names."""
 
@@ -72,15 +76,37 @@ def cache_of(root: Path) -> Cache:
 
 def dvc(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Raises: StateError: DVC failed; its last lines are told."""
-    done = subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, capture_output=True, text=True, check=False)
+    done = _dvc(root, *words)
     if done.returncode:
-        raise StateError(
-            f"dvc {words[0]} failed",
-            where=root.name,
-            cure="Cure what dvc names, then run the same command again",
-            evidence=(done.stderr or done.stdout).strip().splitlines()[-5:],
-        )
+        raise _failed(root, words[0], done)
     return done
+
+
+def to_do(root: Path) -> tuple[str, ...]:
+    """Stages that `dvc repro --allow-missing` would run.
+
+    Those that changed for DVC and lack an input fail even in a dry run, and what depends on them is skipped: they are told too.
+
+    Raises: StateError: DVC failed otherwise.
+    """
+    done = _dvc(root, "repro", "--allow-missing", "--dry", "--keep-going")
+    stopped = sorted({name for line in STOPPED.findall(done.stderr) for name in QUOTED.findall(line)})
+    if done.returncode and not stopped:
+        raise _failed(root, "repro", done)
+    return (*RUNNING.findall(done.stdout), *stopped)
+
+
+def _dvc(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "dvc", *words], cwd=root, capture_output=True, text=True, check=False)
+
+
+def _failed(root: Path, word: str, done: subprocess.CompletedProcess[str]) -> StateError:
+    return StateError(
+        f"dvc {word} failed",
+        where=root.name,
+        cure="Cure what dvc names, then run the same command again",
+        evidence=(done.stderr or done.stdout).strip().splitlines()[-5:],
+    )
 
 
 def require_sound(cache: Cache) -> int:

@@ -22,15 +22,13 @@ from yulan.release.lineage.pulled import LINEAGE
 from yulan.release.names import PARTS, Address
 from yulan.release.records import MANIFESTS
 from yulan.release.release import RELEASE_FILE, Half, Release, write_release
-from yulan.release.restore.cache import Cache, cache_of, dvc
+from yulan.release.restore.cache import Cache, cache_of, dvc, to_do
 from yulan.release.restore.clone import move, require_movable
 from yulan.release.restore.lock import Output, read_lock
 from yulan.release.restore.published import Published, Spot, find
 from yulan.release.restore.told import LeftOut, Restored, left_out
 from yulan.release.transaction import Say
 from yulan.release.trust import Trust
-
-RUNNING = re.compile(r"Running stage '([^']+)'")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +69,7 @@ def restore(
         raise StateError(f"the release tells of no output {unknown[0]}", where=address, cure=cure)
     whole = [each for each in held if not each.missing and (not only or each.output.target in only)]
     wanted = {file.sha256: file.size for each in whole for file in each.manifest.files}
-    fetched, was, runs, to_do = 0, None, False, None
+    fetched, was, runs, left = 0, None, False, None
     if not dry_run:
         fetched = _fill(found, whole, own, cache_of(root), say)
         was = move(root, found.commit)
@@ -79,11 +77,11 @@ def restore(
             files.write_bytes(root / name, data)
         dvc(root, "checkout", "--allow-missing")
         runs = any(each.output.target.startswith("train@") for each in whole) and track(layout)
-        to_do = tuple(RUNNING.findall(dvc(root, "repro", "--allow-missing", "--dry").stdout))
+        left = to_do(root)
     done = Restored(
         format=1, release=str(address), commit=found.commit, was=was, recipe=found.recipe, signed=found.signed,
         outputs=tuple(each.output.target for each in whole), bytes=sum(wanted.values()), fetched=fetched,
-        left_out=_left_out(found, [each for each in held if each.missing], layout), runs=runs, to_do=to_do,
+        left_out=_left_out(found, [each for each in held if each.missing], layout), runs=runs, to_do=left,
     )  # fmt: skip
     files.remove(work)
     return done
