@@ -1,8 +1,8 @@
-"""Steps of training against a bare torch loop and transformers' Trainer: `python -m tests.bench.steps [--ranks 1] [--pairs 40]`.
+"""Steps of training against a bare torch loop and transformers' Trainer: `python -m tests.bench.steps [--ranks 1] [--zero 1]`.
 
 nano's first phase: its model, 16 windows of 256 in a grid of 4, fp32, one thread a rank, the same batches. Each trainer
 is a process of its own and they take turns step by step. Ours is the real loop: batch digests, both logs, clipping, AdamW
-under ZeRO-1; the peers log nothing. Start-up and the first steps are not counted.
+under ZeRO-1 or, as the peers, on every rank (`--zero 0`); the peers log nothing. Start-up and the first steps are not counted.
 """
 
 import argparse
@@ -30,7 +30,7 @@ PAIRS, WARMUP = 40, 3
 AIMS = {"loop": ("a bare torch loop", 0.95), "hf_trainer": ("the Hugging Face trainer", 1.0)}
 
 
-def prepare(folder: Path, ranks: int, steps: int) -> None:
+def prepare(folder: Path, ranks: int, steps: int, zero: int) -> None:
     """Data, first checkpoint and job.json for all contenders."""
     recipe = read_recipe(ROOT / "recipes" / "nano" / "recipe.yaml")
     phase = recipe.phase("phase-01")
@@ -42,7 +42,7 @@ def prepare(folder: Path, ranks: int, steps: int) -> None:
     spans = {"web": Span(quota=tokens, start=0, repeated=0)}
     segments = cut_segments(spans, shards)
     write_pack(folder / "mix", context=phase.context, spans=spans, segments=segments, shards=shards)
-    profile = replace(load_profile("cpu-1"), processes=ranks)
+    profile = replace(load_profile("cpu-1"), processes=ranks, zero=zero)
     parent = write_initial(folder, recipe)
     job = Job(
         recipe=recipe,
@@ -63,10 +63,10 @@ def prepare(folder: Path, ranks: int, steps: int) -> None:
     write_job(job)
 
 
-def lines(ranks: int = 1, count: int = PAIRS, clock: str = "wall") -> list[Line]:
+def lines(ranks: int = 1, zero: int = 1, count: int = PAIRS, clock: str = "wall") -> list[Line]:
     with tempfile.TemporaryDirectory() as name:
         folder, trainers = Path(name), {}
-        prepare(folder, ranks, count + WARMUP + 2)
+        prepare(folder, ranks, count + WARMUP + 2, zero)
         try:
             for each, module in [("ours", "tests.bench.ours"), *((peer, f"tests.bench.peers.{peer}") for peer in AIMS)]:
                 print(f"steps: starting {each} ...", file=sys.stderr)
@@ -75,7 +75,7 @@ def lines(ranks: int = 1, count: int = PAIRS, clock: str = "wall") -> list[Line]
         finally:
             for trainer in trainers.values():
                 trainer.end()
-    where = f"{ranks} process{'es' if ranks > 1 else ''}" + ("" if clock == "wall" else f", {clock} time")
+    where = f"{ranks} process{'es' if ranks > 1 else ''}, ZeRO-{zero}" + ("" if clock == "wall" else f", {clock} time")
     return [
         pairs.ratio(
             f"training against {told}, {where}",
@@ -92,10 +92,11 @@ def lines(ranks: int = 1, count: int = PAIRS, clock: str = "wall") -> list[Line]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--zero", type=int, choices=(0, 1), default=1)
     parser.add_argument("--pairs", type=int, default=PAIRS)
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     told = parser.parse_args()
-    pairs.show(lines(told.ranks, told.pairs, told.clock))
+    pairs.show(lines(told.ranks, told.zero, told.pairs, told.clock))
 
 
 if __name__ == "__main__":
