@@ -26,7 +26,7 @@ SPLITS: Mapping[tuple[str, bool], str] = {
 }
 """(pattern, whether digits are cut off first) -> the pattern that cuts as both together."""
 NEWER = re.compile("[\U00011de0-\U00011de9\U00016ff4-\U00016ff6]")
-"""Letters and digits that are new in Unicode 17: tiktoken 0.14 knows them, tokenizers 0.23 does not."""
+"""Digits that are new in Unicode 17: what cuts single digits in tokenizers 0.23 knows them, the expressions of both do not."""
 END = "\x1d"
 """Stands for the end of a document while many are cut at once; a text that holds it goes the slow way."""
 AWKWARD = (

@@ -44,7 +44,9 @@ def seam(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReques
     pairs = [(before, lead) for lead in LEADS for before in "a1Ġ"]
     about["model"]["vocab"] |= {before + lead: 261 + number for number, (before, lead) in enumerate(pairs)}
     about["model"]["merges"] = [list(pair) for pair in pairs]
-    made = quicken(dataclasses.replace(codec, backend=Tokenizer.from_str(json.dumps(about)), vocab_size=261 + len(pairs)))
+    backend = Tokenizer.from_str(json.dumps(about))
+    backend.encode_special_tokens = True
+    made = quicken(dataclasses.replace(codec, backend=backend, vocab_size=261 + len(pairs)))
     assert made.quick is not None
     return made
 
@@ -83,7 +85,7 @@ def test_code_points_are_cut_alike(seam: Encoder, low: int):
 
 @pytest.mark.large
 def test_every_code_point_is_cut_alike(seam: Encoder):
-    """About four minutes each; what differs must be in NEWER, and nothing else may be."""
+    """What differs must be in NEWER, and nothing else may be."""
     unlike = set()
     for low in range(0, 0x110000, 1 << 14):
         codes = [code for code in range(low, low + (1 << 14)) if not 0xD800 <= code < 0xE000]
@@ -91,7 +93,8 @@ def test_every_code_point_is_cut_alike(seam: Encoder):
         assert seam.quick is not None
         known = seam.codec.backend.encode_batch_fast(texts, add_special_tokens=False)
         unlike |= {text[1] for text, made in zip(texts, known, strict=True) if made.ids != seam.quick.encode_ordinary(text)}
-    assert unlike == {chr(code) for code in range(0x110000) if quick.NEWER.match(chr(code))}
+    newer = {chr(code) for code in range(0x110000) if quick.NEWER.match(chr(code))}
+    assert unlike == (newer if '"Digits"' in seam.codec.backend.to_str() else set())
 
 
 @pytest.mark.parametrize("kind", ["another pattern", "a normaliser", "no bytes", "other merges"])
