@@ -123,18 +123,18 @@ def check(folder: Path, seen: Mapping[str, Stamp] | None = None) -> Checked:
     if content is not None and content.stage not in {RELEASE, CHECKPOINT}:
         base, found = folder / DATA, {MANIFEST: content}
     told = expected(found, folder)
-    there, rows = listed(base)
+    known = seen or {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # The largest first, so that no core is left with it at the end; meanwhile the folder is walked.
+        order = sorted(told, key=lambda name: (-told[name].size, name))
+        same = {name: pool.submit(_same, base / name, told[name], known.get(name)) for name in order}
+        there, rows = listed(base)
     own = {*found, SIGNATURE, CARD_SIGNATURE} if base == folder else set()
     if content is not None and content.stage == RELEASE and CARD not in found:
         rows.append(f"missing  {CARD}")
     rows += [f"missing  {name}" for name in told.keys() - there.keys()]
     rows += [f"extra    {name}" for name in there.keys() - told.keys() - own]
-    # The largest first, so that no core is left with it at the end.
-    both = sorted(told.keys() & there.keys(), key=lambda name: (-told[name].size, name))
-    known = seen or {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        same = list(pool.map(lambda name: _same(there[name], told[name], known.get(name)), both))
-    rows += [f"changed  {name}" for name, equal in zip(both, same, strict=True) if not equal]
+    rows += [f"changed  {name}" for name in told.keys() & there.keys() if not same[name].result()]
     sums = {name: file.sha256 for name, file in told.items()} | {name: digest.of_file(folder / name) for name in found}
     return Checked(files=len(told), differences=tuple(sorted(rows)), digest=content.digest if content else None, sums=sums)
 
