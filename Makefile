@@ -6,8 +6,8 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
-# A file of tests is one worker's, so that what is built for it is built once; two, since trainings start processes of their own.
-BOTH := -n 2 --dist loadfile
+# A file of tests is one worker's, so that what is built for it is built once; three on two cores, since many tests wait.
+BOTH := -n 3 --dist loadfile
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^\./q' Makefile
