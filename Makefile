@@ -51,10 +51,12 @@ bench: setup
 	@$(BIN)/python -m tests.bench.watch
 	@$(BIN)/python -m tests.bench.publish
 
-# Decisions beside those of named peers, which stay out of our environment.
+# Decisions and speeds of the stages on text beside those of named peers, which stay out of our environment: another part of `bench`.
 compare: setup peers
 	@$(BIN)/python -m tests.bench.filters
 	@$(BIN)/python -m tests.bench.copies
+	@$(BIN)/python -m tests.bench.copies --speed
+	@$(BIN)/python -m tests.bench.tokens
 	@$(BIN)/python -m tests.bench.leaks
 
 peers: .cache/peers/installed
