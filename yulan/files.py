@@ -122,14 +122,6 @@ def open_new(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             raise
 
 
-def write_behind(file: IO[bytes], start: int, length: int) -> None:
-    """Let the kernel begin to write a stretch of a file that was just filled, so that fsync finds little left to wait for."""
-    if hasattr(os, "posix_fadvise"):
-        file.flush()
-        # Linux begins to write dirty pages that are said to be of no more use; only clean ones are dropped.
-        os.posix_fadvise(file.fileno(), start, length, os.POSIX_FADV_DONTNEED)
-
-
 def _umask() -> int:
     """From /proc where there is one: `os.umask` tells only by setting, and threads that write at that moment would meet it."""
     if (status := Path("/proc/self/status")).exists():

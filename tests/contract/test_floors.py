@@ -8,7 +8,7 @@ import pytest
 FLOORS = (
     ("errors",),
     ("files", "digest", "layout", "isa"),
-    ("schema",),
+    ("schema", "direct"),
     ("mix", "profile", "manifest"),
     ("recipe",),
     ("lint", "params", "data", "model"),

@@ -3,12 +3,14 @@ that were listed. Places are tried in their order; one that is cut, silent or bu
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import IO
 
 from yulan import digest, files
+from yulan.direct import Direct
 from yulan.errors import HubError
 from yulan.release.hub import Away, Refused, Remote
 from yulan.release.hub_refused import NoRange
@@ -20,8 +22,6 @@ FIRST, PATIENCE = 1.0, 300.0
 """Seconds of the first pause, and of all of them while a file does not grow: the window of a hub's limits."""
 SLOW, WATCHED = 1 << 14, 20.0
 """A place that sends fewer bytes a second, over so many seconds, is left while there is another."""
-STRETCH = 32 << 20
-"""Bytes after which the disk is told to begin writing."""
 
 
 class Stopped(Exception):
@@ -56,37 +56,45 @@ def bring(
     if remote.is_at(path):
         return Brought(wire=0, place=None)
     files.remove(path)
-    with files.open_rest(path) as out:
-        rest = _Rest(out, name, remote, count, stop or Event())
-        place = None if rest.whole() else _fill(rest, list(places), say)
+    with files.open_rest(path) as file, ThreadPoolExecutor(2) as threads:
+        rest = _Rest(file, threads, name, remote, count, stop or Event())
+        try:
+            place = None if rest.whole() else _fill(rest, list(places), say)
+        finally:
+            rest.out.close()
     return Brought(wire=rest.wire, place=place)
 
 
 class _Rest:
-    """A file on its way, hashed as far as it goes."""
+    """A file on its way, written and hashed as far as it goes by two other threads."""
 
-    def __init__(self, out: IO[bytes], name: str, remote: Remote, count: Callable[[int], None], stop: Event) -> None:
-        self.out, self.name, self.remote, self.count, self.stop = out, name, remote, count, stop
-        self.wire = self.most = self.size = 0
+    def __init__(
+        self, file: IO[bytes], threads: Executor, name: str, remote: Remote, count: Callable[[int], None], stop: Event
+    ) -> None:
+        self.file, self.threads, self.name, self.remote, self.count, self.stop = file, threads, name, remote, count, stop
+        self.wire = self.most = 0
         self.begin()
-        out.seek(0)
-        while block := out.read(digest.BLOCK):
-            self.size += len(block)
-            self.sum.update(block)
 
     def begin(self) -> None:
-        self.sum = digest.running() if self.remote.sha256 else digest.git_running(self.remote.size)
+        """With what is there."""
+        self.sum, self.size = digest.running() if self.remote.sha256 else digest.git_running(self.remote.size), 0
+        self.file.seek(0)
+        while block := self.file.read(digest.BLOCK):
+            self.size += len(block)
+            self.sum.update(block)
+        self.out = Direct(self.file, self.threads, self.sum.update)
 
     def drop(self) -> None:
         """Nothing of what is there can be used."""
-        self.out.truncate(0)
-        self.size = 0
+        self.out.close()
+        self.file.truncate(0)
         self.begin()
 
     def whole(self) -> bool:
         """Whether all bytes are there; wrong ones are dropped."""
         if self.size < self.remote.size:
             return False
+        self.out.close()
         if self.sum.hexdigest() == (self.remote.sha256 or self.remote.blob):
             return True
         self.drop()
@@ -94,9 +102,6 @@ class _Rest:
 
     def add(self, block: bytes) -> None:
         self.out.write(block)
-        self.sum.update(block)
-        if self.size // STRETCH != (self.size + len(block)) // STRETCH:
-            files.write_behind(self.out, self.size // STRETCH * STRETCH, STRETCH)
         self.size += len(block)
         self.wire += len(block)
         self.most = max(self.most, self.size)

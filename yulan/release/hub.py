@@ -236,7 +236,7 @@ class Hub:
             raise Away(
                 f"the hub does not answer ({inner.__class__.__name__})",
                 where=self.endpoint,
-                cure="Check the address and that it runs, then run the same command again; what was sent is not sent twice",
+                cure="Check the address and that it runs, then run the same command again",
             ) from error
 
     def _said(self, error: HfHubHTTPError, repo: Repo | None, what: str | None, evidence: Sequence[str] = ()) -> HubError:

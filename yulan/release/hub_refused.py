@@ -36,7 +36,7 @@ def refusal(status: int, headers: Mapping[str, str], place: str, evidence: Seque
     if status == 401 and code == "RepoNotFound":
         # Hubs tell a stranger no more of a private repository than that it does not exist.
         told[401] = told[404]
-    default = (f"the hub answered {status}", "Run the same command again; what was sent is not sent twice")
+    default = (f"the hub answered {status}", "Run the same command again")
     sentence, cure = told.get(status, default)
     kind = kind_of(status)
     return timed(kind(sentence, where=place, cure=cure, evidence=evidence), headers)

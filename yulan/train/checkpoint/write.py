@@ -7,11 +7,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 
 from yulan import digest, files, manifest
+from yulan.direct import Direct, open_direct
 from yulan.errors import IntegrityError
 from yulan.layout import MANIFEST
 from yulan.manifest import File, Manifest
@@ -64,24 +65,20 @@ def write_checkpoint(
         return
     files.require_space(folder.parent, sum(DTYPES[each][1] for each in kinds.values()) * sum(p.size for p in parameters))
     with files.new_folder(folder) as partial, _Threads() as threads:
-        listed: list[File] = []
-        rows: list[TensorRow] = []
+        written: list[_Written] = []
         for kind, precision in kinds.items():
             for index, shard in enumerate(shards, 1):
                 name = f"{index:05d}-of-{len(shards):05d}.safetensors"
                 scales: dict[str, torch.Tensor] = {}
                 parts = _encoded(tensor_bytes(shard, fragment, kind, group), kind, precision, scales)
-                file, found = _write_tensors(partial, name, kind, shard, parts, precision, threads)
-                listed.append(file)
-                rows += found
+                written.append(_write_tensors(partial, name, kind, shard, parts, precision, threads))
                 if scales:
                     small = [replace(p, shape=(blocks(p.size),)) for p in shard]
                     parts = ((p, memoryview(scales[p.name].numpy()).cast("B")) for p in small)
-                    file, found = _write_tensors(partial, name, kind + SCALE, small, parts, "fp32", threads)
-                    listed.append(file)
-                    rows += found
+                    written.append(_write_tensors(partial, name, kind + SCALE, small, parts, "fp32", threads))
         threads.require_closed()
-        table = plain(TensorTable(format=FORMAT, tensors=tuple(rows)))
+        listed = [each.file() for each in written]
+        table = plain(TensorTable(format=FORMAT, tensors=tuple(row for each in written for row in each.rows())))
         for name, value in (state_files(state) | {TENSORS: table}).items():
             path = files.write_json(partial / name, value)
             listed.append(File(path=name, size=path.stat().st_size, sha256=digest.of_file(path)))
@@ -111,10 +108,13 @@ def _manifest(state: State, listed: Iterable[File], origin: Origin | None) -> Ma
 
 def _shards(parameters: Sequence[Parameter]) -> list[list[Parameter]]:
     shards: list[list[Parameter]] = [[]]
+    room = SHARD
     for parameter in parameters:
-        if shards[-1] and 4 * (sum(p.size for p in shards[-1]) + parameter.size) > SHARD:
+        if shards[-1] and 4 * parameter.size > room:
             shards.append([])
+            room = SHARD
         shards[-1].append(parameter)
+        room -= 4 * parameter.size
     return shards
 
 
@@ -155,7 +155,7 @@ class _Threads(ExitStack):
 class _Hashing:
     """A file that is hashed as it is written, by two other threads: each byte goes into two sums."""
 
-    def __init__(self, file: IO[bytes], pools: Sequence[Executor]) -> None:
+    def __init__(self, file: Direct, pools: Sequence[Executor]) -> None:
         self.file, self.pools, self.sum, self.size = file, pools, digest.running(), 0
         self.waiting: deque[tuple[int, Future[None]]] = deque()
         """What is still being hashed: bytes written before it and with it, and the work."""
@@ -172,14 +172,33 @@ class _Hashing:
         self.size += len(data)
         self.waiting += [(self.size, pool.submit(each.update, data)) for pool, each in zip(self.pools, sums, strict=False)]
         self.file.write(data)
-        if len(data) >= SMALL:
-            files.write_behind(self.file, self.size - len(data), len(data))
         self.wait(self.size - 4 * half())
 
     def wait(self, upto: int) -> None:
         """Until every byte before it is hashed, and those that went with it."""
         while self.waiting and self.waiting[0][0] <= upto:
             self.waiting.popleft()[1].result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One file of a set, whose sums may still be under way."""
+
+    path: Path
+    kind: str
+    dtype: str
+    out: _Hashing
+    sums: Mapping[Parameter, Any]
+
+    def file(self) -> File:
+        """As the manifest lists it."""
+        self.out.wait(self.out.size)
+        return File(path=self.path.name, size=self.out.size, sha256=self.out.sum.hexdigest())
+
+    def rows(self) -> list[TensorRow]:
+        """Its tensors as tensors.json lists them. After `file`."""
+        told = {"set": self.kind, "file": self.path.name, "dtype": self.dtype}
+        return [TensorRow(name=p.name, shape=p.shape, sha256=each.hexdigest(), **told) for p, each in self.sums.items()]
 
 
 def _write_tensors(
@@ -190,24 +209,17 @@ def _write_tensors(
     parts: Parts,
     precision: Precision,
     threads: _Threads,
-) -> tuple[File, list[TensorRow]]:
-    """Write one file of a set; returns it as the manifest lists it, and its tensors as tensors.json does."""
-    sums = {p.name: digest.running() for p in parameters}
+) -> _Written:
+    """Write one file of a set."""
+    sums = {p: digest.running() for p in parameters}
     path = folder / f"{kind}-{part}"
     with ExitStack() as stack:
-        out = _Hashing(stack.enter_context(files.open_new(path)), threads.sums)
+        out = _Hashing(stack.enter_context(open_direct(path, threads.disk)), threads.sums)
         out.write(_header(parameters, precision))
         for parameter, data in parts:
-            out.write(data, sums[parameter.name])
+            out.write(data, sums[parameter])
         threads.close_file(stack.pop_all())
-    out.wait(out.size)
-    rows = [
-        TensorRow(
-            name=p.name, set=kind, file=path.name, dtype=DTYPES[precision][0], shape=p.shape, sha256=sums[p.name].hexdigest()
-        )
-        for p in parameters
-    ]
-    return File(path=path.name, size=out.size, sha256=out.sum.hexdigest()), rows
+    return _Written(path, kind, DTYPES[precision][0], out, sums)
 
 
 def retain(checkpoints: Path, newest: int, keep: int, every: int, begin: int, back: int = 0) -> None:
