@@ -6,15 +6,24 @@
 The data set is the one that holds the token files; the words after it rename mixes that are not called after their number.
 """
 
-import sys
 from pathlib import Path
+
+import click
 
 from yulan.errors import told
 from yulan.layout import Layout, find_root
 from yulan.recipe.published import Tables, import_mixes
 
 
-def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, repo: str, *renamed: str) -> None:
+@click.command()
+@click.argument("recipe")
+@click.argument("mixes")
+@click.argument("totals")
+@click.argument("listed")
+@click.argument("datasets")
+@click.argument("repo")
+@click.argument("renamed", nargs=-1)
+def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, repo: str, renamed: tuple[str, ...]) -> None:
     folder = Layout(root=find_root(), recipe=recipe).recipe_folder
     tables = Tables(
         mixes=Path(mixes),
@@ -25,10 +34,13 @@ def main(recipe: str, mixes: str, totals: str, listed: str, datasets: str, repo:
         benchmarks=folder / "benchmarks.csv",
         repo=repo,
     )
-    names = dict(each.split("=", 1) for each in renamed)
-    print(f"{folder.name}: {len(import_mixes(tables, names, folder))} mixes written")
+    names = [each.partition("=") for each in renamed]
+    if odd := [old for old, _, new in names if not new]:
+        raise click.BadParameter(f"{odd[0]!r} is not OLD=NEW", param_hint="RENAMED")
+    written = import_mixes(tables, {old: new for old, _, new in names}, folder)
+    print(f"{folder.name}: {len(written)} mixes written")
 
 
 if __name__ == "__main__":
     with told():
-        main(*sys.argv[1:])
+        main()

@@ -3,7 +3,7 @@
 The small recipe's folder holds its phases (recipe.yaml) and what stands for what (stand-ins.csv).
 """
 
-import sys
+import click
 
 from yulan import files
 from yulan.errors import told
@@ -16,6 +16,9 @@ REPEATS = 3
 """Small sources may be used so many times again."""
 
 
+@click.command()
+@click.argument("large")
+@click.argument("small")
 def main(large: str, small: str) -> None:
     root = find_root()
     path = recipe_file(root, small)
@@ -30,4 +33,4 @@ def main(large: str, small: str) -> None:
 
 if __name__ == "__main__":
     with told():
-        main(*sys.argv[1:])
+        main()

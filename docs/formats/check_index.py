@@ -54,5 +54,7 @@ def check(proof, trusted=None):
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], encoding="utf-8") as file:
-        print(check(json.load(file), *sys.argv[2:]))
+    try:
+        print(check(json.load(open(sys.argv[1], encoding="utf-8")), *sys.argv[2:]))  # noqa: SIM115
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        sys.exit(f"not shown: {error}. Call it as: python check_index.py PROOF [DIGEST]")
