@@ -20,13 +20,10 @@ from yulan.release.names import MAIN, Repo, repo
 from yulan.release.progress import Say
 from yulan.release.pull import LARGEST_LIST
 from yulan.release.sign import sign
-from yulan.release.withdrawal import Withdrawal
+from yulan.release.withdrawal import BANNERS, ERRATA, Withdrawal, banner
 from yulan.schema import check, plain
 
 TABLE = "checkpoints.csv"
-BANNERS = {"README.md": "Withdrawn.", "README.zh.md": "已撤回。"}
-ERRATA = {"README.md": "Errata", "README.zh.md": "勘误"}
-"""By card. What was said is added as it was said, in whichever language."""
 COLUMN = "withdrawn"
 """Of checkpoints.csv, from the first withdrawal on."""
 Change = Callable[[dict[str, bytes]], None]
@@ -157,10 +154,10 @@ def _withdrawn(made: Withdrawal, mark: bytes) -> Change:
         if WITHDRAWN in card:
             return
         card[WITHDRAWN] = mark
-        for name, word in BANNERS.items():
+        for name in BANNERS:
             if name in card:
                 header, body = _cut(card[name].decode("utf-8"))
-                card[name] = f"{header}> **{word}** This revision was {made}.\n\n{body}".encode()
+                card[name] = f"{header}{banner(name, made)}{body}".encode()
         if TABLE in card:
             _listed(made, (made.revision,))(card)
 

@@ -1,5 +1,7 @@
-"""withdrawn.json: that a revision should not be used, why, and what to use instead. The bytes and the tags stay."""
+"""What is said of a revision after it was published: withdrawn.json, why it should not be used and what to use instead, and
+what stands in its card, that and errata. The bytes and the tags stay."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,11 @@ from typing import Any
 from yulan.errors import DataError, StateError
 from yulan.release.folder import WITHDRAWN
 from yulan.schema import check, load_json, structure
+
+BANNERS = {"README.md": "Withdrawn.", "README.zh.md": "已撤回。"}
+ERRATA = {"README.md": "Errata", "README.zh.md": "勘误"}
+"""By card. What was said is added as it was said, in whichever language."""
+_ERRATUM = re.compile(r"- \d{4}-\d\d-\d\d: ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,3 +53,22 @@ def standing_in(folder: Path) -> Withdrawal | None:
     """
     path = folder / WITHDRAWN
     return read_withdrawal(load_json(path), path) if path.is_file() else None
+
+
+def banner(name: str, withdrawal: Withdrawal) -> str:
+    """Above a card, after its header."""
+    return f"> **{BANNERS[name]}** This revision was {withdrawal}.\n\n"
+
+
+def as_built(name: str, card: str, withdrawal: Withdrawal | None) -> tuple[str, int]:
+    """A card without what `yulan withdraw` and `yulan erratum` added, which people said and no file proves.
+
+    Returns: the card, and the number of errata.
+    """
+    if withdrawal is not None:
+        card = card.replace(banner(name, withdrawal), "", 1)
+    body, _, said = card.partition(f"\n## {ERRATA[name]}\n")
+    rows = said.splitlines()
+    if not rows or not _ERRATUM.match(rows[0]):
+        return card, 0
+    return body, sum(bool(_ERRATUM.match(row)) for row in rows)

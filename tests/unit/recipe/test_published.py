@@ -6,7 +6,9 @@ import io
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from pipelines.import_mixes import main
 from yulan.errors import DataError
 from yulan.mix import load_mix, read_list
 from yulan.recipe.published import Tables, hub_id, import_mixes
@@ -126,3 +128,9 @@ def test_only_a_dataset_of_the_hub_becomes_an_id():
     assert hub_id("https://huggingface.co/datasets/a/b-c") == "a/b-c"
     for other in ("https://huggingface.co/datasets?search=b", "https://huggingface.co/a/b", "https://www.ioccc.org", "unknown"):
         assert hub_id(other) == other
+
+
+def test_a_wrong_call_is_refused_in_words():
+    done = CliRunner().invoke(main, ["yulan-mini", *"abcd", "OWNER/NAME", "26_20241127"])
+    assert (done.exit_code, "'26_20241127' is not OLD=NEW" in done.output) == (2, True)
+    assert "Missing argument 'MIXES'" in CliRunner().invoke(main, ["yulan-mini"]).output

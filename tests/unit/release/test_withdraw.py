@@ -1,10 +1,13 @@
 """A withdrawal changes what a card says and nothing else; whoever asks for the revision is told why, and what to use."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from tests.unit.release.audit_kit import surveyed
 from tests.unit.release.conftest import make_layout
 from tests.unit.release.kit import FINAL, NAME, STABLE, go
 from yulan import files
@@ -12,6 +15,7 @@ from yulan.cli import main
 from yulan.errors import DataError, HubError, StateError
 from yulan.layout import Layout
 from yulan.rehearsal import Hub as Served
+from yulan.release.audit.run import audit
 from yulan.release.gate.bundle import read_csv
 from yulan.release.hub import Hub
 from yulan.release.names import parse, repo
@@ -19,7 +23,7 @@ from yulan.release.pull import pull
 from yulan.release.trust import load_trust, new_key
 from yulan.release.verify import verify_folder, verify_signature
 from yulan.release.withdraw import COLUMN, Editor
-from yulan.release.withdrawal import require_standing, standing_in
+from yulan.release.withdrawal import Withdrawal, as_built, banner, require_standing, standing_in
 
 NEXT = f"hf://{NAME}@phase-02-step-000009"
 TABLE = (
@@ -32,8 +36,6 @@ TABLE = (
 @pytest.fixture
 def signed(tmp_path: Path, hub: Served) -> tuple[Layout, Path]:
     """A clone whose release is on the hub, signed, and the key."""
-    from dataclasses import replace
-
     from yulan.release.release import Half, read_release, write_release
     from yulan.release.seal import reseal_card
 
@@ -161,6 +163,38 @@ def test_an_erratum_is_added_to_the_card_and_the_revision_still_comes(signed: tu
     chinese = (tmp_path / "it" / "README.zh.md").read_text(encoding="utf-8")
     assert chinese.count("## 勘误") == 1
     assert chinese.index("it has 3.") < chinese.index("And 4 heads.")
+
+
+def test_an_audit_passes_on_what_was_said_and_asks_no_proof_of_it(signed: tuple[Layout, Path], hub: Served):
+    _, key = signed
+
+    def seen() -> list[str]:
+        found = audit(surveyed(hub, repo(NAME, "model")))
+        told = [*found.findings, *found.notes]
+        return sorted(f"{x.where} {x.what}" for x in told if x.id in {"claim", "withdrawn", "errata"} and "main" in x.where)
+
+    assert seen() == []
+    edit = editor(hub, key)
+    edit.erratum("main", "The card said 2 layers; it has 3.\nAnd 4 heads.")
+    edit.erratum("main", "Its context is 128.")
+    edit.withdraw(FINAL, "9 of 10 books are missing", NEXT)
+    withdrawn, errata = seen()
+    assert errata == "main:README.md 2 corrections at its end, said and not proven"
+    assert re.fullmatch(rf"main withdrawn on \d{{4}}-\d\d-\d\d: 9 of 10 books are missing; use {NEXT}", withdrawn)
+
+
+def test_only_what_was_added_is_left_out_of_a_card():
+    made = Withdrawal(format=1, revision="x", on="2026-01-02", reason="3 faults", replacement=None)
+    card = "---\na: 1\n---\n# M\n\n4 layers.\n"
+    said = (
+        card.replace("# M", banner("README.md", made) + "# M")
+        + "\n## Errata\n- 2026-01-03: 5 layers.\nNot 4.\n- 2026-01-04: 6.\n"
+    )
+    assert as_built("README.md", said, made) == (card, 2)
+    other = replace(made, reason="7 faults")
+    assert as_built("README.md", said, other)[0] != card, "another sentence than withdrawn.json has"
+    claims = card + "\n## Errata\nIt scores 64.7.\n"
+    assert as_built("README.md", claims, None) == (claims, 0)
 
 
 def test_a_signed_card_is_not_edited_without_the_key(signed: tuple[Layout, Path], hub: Served):

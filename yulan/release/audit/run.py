@@ -35,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     texts.as_listed,
     texts.licences,
     texts.claims,
+    texts.said_since,
     texts.secrets,
     ranges.heads,
 )

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from yulan import digest
+from yulan.errors import DataError
 from yulan.layout import MANIFEST
 from yulan.manifest import File
 from yulan.release.audit.finding import Finding, among
@@ -13,10 +14,11 @@ from yulan.release.audit.layouts import folder_steps, step_of
 from yulan.release.audit.survey import SMALL, Seen, Survey
 from yulan.release.audit.zipped import numbers_in
 from yulan.release.card.evidence import EVIDENCE, Evidence, naked, prose, unproven
-from yulan.release.folder import ALIEN, CARD_SIGNATURE, RECORDS, SIGNATURE
+from yulan.release.folder import ALIEN, CARD_SIGNATURE, RECORDS, SIGNATURE, WITHDRAWN
 from yulan.release.folder import CARD as CARD_LIST
 from yulan.release.gate.claims import header_of
 from yulan.release.gate.contents import HEAD, secrets_in
+from yulan.release.withdrawal import Withdrawal, as_built, read_withdrawal
 from yulan.schema import structure
 
 CARD = "README.md"
@@ -182,6 +184,7 @@ def claims(survey: Survey) -> Iterator[Finding]:
             continue
         if (card := card_of(survey, seen)) is None:
             continue
+        card, _ = as_built(CARD, card, _withdrawal(survey, seen))
         if EVIDENCE in seen.files:
             try:
                 figures = structure(survey.json(seen, EVIDENCE), Evidence).figures
@@ -193,6 +196,29 @@ def claims(survey: Survey) -> Iterator[Finding]:
         elif seen.name == "main" and (numbers := naked(prose(card))):
             what = f"{len(numbers)} numbers without evidence: {among(numbers)}"
             yield Finding(id="claim", severity="warning", where=f"{seen.name}:{CARD}", what=what)
+
+
+def said_since(survey: Survey) -> Iterator[Finding]:
+    """What a publisher said of a revision after it was published is passed on."""
+    for seen in survey.looked:
+        made = _withdrawal(survey, seen)
+        if made is not None:
+            yield Finding(id="withdrawn", severity="note", where=seen.name, what=str(made))
+        elif WITHDRAWN in seen.files:
+            yield Finding(id="withdrawn", severity="error", where=f"{seen.name}:{WITHDRAWN}", what="cannot be read")
+        card = card_of(survey, seen)
+        if card is not None and (count := as_built(CARD, card, made)[1]):
+            what = f"{count} correction{'s' * (count > 1)} at its end, said and not proven"
+            yield Finding(id="errata", severity="note", where=f"{seen.name}:{CARD}", what=what)
+
+
+def _withdrawal(survey: Survey, seen: Seen) -> Withdrawal | None:
+    if WITHDRAWN not in seen.files:
+        return None
+    try:
+        return read_withdrawal(survey.json(seen, WITHDRAWN), f"{seen.name}:{WITHDRAWN}")
+    except (ValueError, DataError):
+        return None
 
 
 def card_of(survey: Survey, seen: Seen) -> str | None:
