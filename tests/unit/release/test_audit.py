@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub as stock
 import pytest
 from click.testing import CliRunner
 
@@ -28,6 +29,19 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_clean_series_gives_no_finding(hub: Served):
     assert findings(hub, "a/clean", clean()) == {}
+
+
+@pytest.mark.parametrize("tags", ["first", "other first", ""])
+def test_a_tag_left_behind_by_an_edited_card_is_its_branch(hub: Served, tags: str):
+    made = clean()
+    made["main"] = made["main"] | {"checkpoints.csv": f"revision,tags\nstep0,{tags}\nstep2000,\n".encode()}
+    repo = serve(hub, f"a/tagged-{len(tags)}", made)
+    api = stock.HfApi(endpoint=hub.url, token=hub.token)
+    api.create_tag(repo.id, tag="first", revision="step0")
+    edit = [stock.CommitOperationAdd("README.md", CARD + b"An erratum.\n")]
+    api.create_commit(repo.id, edit, commit_message="x", revision="step0")
+    found = [finding.what for finding in audit(surveyed(hub, repo)).findings]
+    assert found == ([] if tags else ["one set of weights: step0, first"])
 
 
 def put(path: str, data: bytes, branch: str = "step1000") -> Callable[[dict[str, Files]], None]:

@@ -17,8 +17,18 @@ _EMPTY_IS_FINE = {"__init__.py", ".gitkeep", "py.typed"}
 
 
 def aliases(survey: Survey) -> dict[str, str]:
-    """Revision -> the one that checkpoints.csv of `main` declares it to share weights with."""
-    return {row["revision"]: row["alias_of"] for row in _table(survey) if row.get("revision") and row.get("alias_of")}
+    """Revision or tag -> the one that checkpoints.csv of `main` declares it to share weights with.
+
+    A tag stays where its branch was before a card was edited, and is another commit since.
+    """
+    declared: dict[str, str] = {}
+    for row in _table(survey):
+        revision, of = row.get("revision"), row.get("alias_of")
+        if revision and of:
+            declared[revision] = of
+        if revision:
+            declared |= dict.fromkeys((row.get("tags") or "").split(), of or revision)
+    return declared
 
 
 def _table(survey: Survey) -> list[dict[str, str]]:
