@@ -44,6 +44,24 @@ def test_another_python_is_told_before_it_misses_a_package():
     assert "this is not the clone's environment. Run it as: make repro" in line
 
 
+LATE = """
+import atexit, os, sys
+from pipelines.stage import leave
+class Late:
+    def __del__(self, kill=os.kill, own=os.getpid()):
+        kill(own, 11)
+late = Late()
+atexit.register(print, "at exit")
+"""
+
+
+def test_a_stage_ends_with_its_code_whatever_would_crash_in_the_interpreters_end():
+    """As Daft's threads do now and then where an error stopped them at work."""
+    for end, code in (("leave(4)", 4), ("leave(0)", 0), ("sys.exit(4)", -11)):
+        done = subprocess.run([sys.executable, "-c", LATE + end], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (code, "at exit\n")
+
+
 def test_a_stage_quotes_what_it_was_made_from(copied: Path, raw: Stage):
     clean = stage(copied, "clean")
     _, opened = clean.open("raw")
